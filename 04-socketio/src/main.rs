@@ -1,0 +1,104 @@
+//! Lesson 4, Socket.IO: events both ways, over WebSocket or HTTP long-polling.
+//!
+//! Run it with `just run 04-socketio`, then open the address it prints.
+
+mod bridge;
+
+use std::time::Duration;
+
+use actix_web::{
+    App, HttpServer, Responder,
+    middleware::from_fn,
+    web::{self, Data},
+};
+use askama::Template;
+use shared::{Command, Counter, Lang, MAX_BYTES, Refusal, files, guard};
+use socketioxide::{
+    SocketIo,
+    extract::{AckSender, SocketRef, State, TryData},
+};
+use tokio::sync::mpsc;
+
+/// How often the client is pinged; one that does not answer within as much again is gone.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page {
+    lang: Lang,
+}
+
+/// `GET /`: the page, in French or English.
+async fn page(lang: Lang) -> impl Responder {
+    shared::html(&Page { lang })
+}
+
+/// Event `counter`: the newest snapshot to each socket at once, then to all after each
+/// change.
+///
+/// One task sends them all: two could overtake each other. *Volatile* means that an unsent
+/// event gives way to a newer one, where the ordinary queue would fill up and lose the
+/// newest.
+async fn updates(
+    counter: Data<Counter>,
+    io: SocketIo,
+    mut joined: mpsc::Receiver<SocketRef>,
+) {
+    let mut updates = counter.subscribe();
+    loop {
+        tokio::select! {
+            Some(socket) = joined.recv() => {
+                let newest = updates.latest().snapshot;
+                socket.volatile().emit("counter", &newest).ok();
+            }
+            update = updates.next() => match update {
+                Some(update) => {
+                    io.volatile().emit("counter", &update.snapshot).await.ok();
+                }
+                None => break io.close().await,
+            },
+        }
+    }
+}
+
+/// Event `command`: applies it and acknowledges with the snapshot it made, or a refusal.
+async fn command(
+    command: TryData<Command>,
+    State(counter): State<Data<Counter>>,
+    ack: AckSender,
+) {
+    match command.0 {
+        Ok(command) => ack.send(&counter.apply(command).snapshot).ok(),
+        Err(error) => ack.send(&Refusal::new(error.to_string())).ok(),
+    };
+}
+
+#[actix_web::main]
+async fn main() -> std::io::Result<()> {
+    let counter = Data::new(Counter::default());
+    let (service, io) = SocketIo::builder()
+        .with_state(counter.clone())
+        .ping_interval(HEARTBEAT)
+        .ping_timeout(HEARTBEAT)
+        .max_payload(MAX_BYTES as u64)
+        .ws_max_message_size(MAX_BYTES)
+        .ws_max_frame_size(MAX_BYTES)
+        .build_svc();
+    let (join, joined) = mpsc::channel(1024);
+    io.ns("/", async move |socket: SocketRef| {
+        socket.on("command", command);
+        join.send(socket).await.ok();
+    });
+    actix_web::rt::spawn(updates(counter.clone(), io, joined));
+    let server = HttpServer::new(move || {
+        let service = service.clone();
+        App::new()
+            .wrap(from_fn(guard))
+            .configure(files(include_str!("../client.js")))
+            .route("/", web::get().to(page))
+            .service(web::resource("/socket.io/").to(move |request, payload| {
+                bridge::serve(request, payload, service.clone(), MAX_BYTES)
+            }))
+    });
+    shared::run(server, env!("CARGO_BIN_NAME"), 8084, counter).await
+}

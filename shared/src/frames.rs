@@ -1,0 +1,118 @@
+//! What actix-ws leaves open: a size limit that holds before a frame is buffered, and the
+//! close code that each error deserves.
+
+use std::time::Duration;
+
+use actix_http::{
+    BoxedPayloadStream,
+    ws::{CloseCode, ProtocolError},
+};
+use actix_web::{
+    FromRequest, HttpRequest,
+    error::PayloadError,
+    web::{self, Bytes},
+};
+use actix_ws::{Message, Session};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::timeout;
+
+use crate::MAX_BYTES;
+
+/// How long a frame may wait for a client that does not read.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The three bits that only a negotiated extension may set (RFC 6455, section 5.2).
+const RESERVED_BITS: u8 = 0b0111_0000;
+
+/// Refuses a frame longer than [`MAX_BYTES`] as soon as its header says so.
+///
+/// actix-ws looks at the length of a frame once the whole frame has arrived: a header that
+/// announces 1 GiB makes it buffer what follows. This reads the headers as they pass.
+#[must_use]
+pub fn limit_frames(request: &HttpRequest, payload: web::Payload) -> web::Payload {
+    let mut header = FrameHeader::default();
+    let limited = payload
+        .into_inner()
+        .map(move |chunk| chunk.and_then(|bytes| header.check(bytes)));
+    let limited: BoxedPayloadStream = Box::pin(limited);
+    let mut payload = limited.into();
+    web::Payload::from_request(request, &mut payload).into_inner().expect("infallible")
+}
+
+/// Where in a frame the stream is.
+#[derive(Default)]
+struct FrameHeader {
+    /// The bytes of the current header that have arrived, up to the payload length.
+    seen: Vec<u8>,
+    /// How many bytes of the current frame are still to come after those.
+    rest: u64,
+}
+
+impl FrameHeader {
+    fn check(&mut self, bytes: Bytes) -> Result<Bytes, PayloadError> {
+        let mut left = &bytes[..];
+        while let Some((&byte, after)) = left.split_first() {
+            if self.rest > 0 {
+                let skipped =
+                    left.len().min(usize::try_from(self.rest).unwrap_or(usize::MAX));
+                self.rest -= skipped as u64;
+                left = &left[skipped..];
+                continue;
+            }
+            left = after;
+            self.seen.push(byte);
+            if self.seen[0] & RESERVED_BITS != 0 {
+                return Err(PayloadError::EncodingCorrupted);
+            }
+            if let Some((payload, mask)) = lengths(&self.seen) {
+                if payload > MAX_BYTES as u64 {
+                    return Err(PayloadError::Overflow);
+                }
+                self.rest = payload + mask;
+                self.seen.clear();
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// The lengths of the payload and of the masking key, once the header holds the first.
+fn lengths(header: &[u8]) -> Option<(u64, u64)> {
+    let [_, second, extended @ ..] = header else { return None };
+    let payload = match second & 0x7f {
+        126 => u16::from_be_bytes(extended.try_into().ok()?).into(),
+        127 => u64::from_be_bytes(extended.try_into().ok()?),
+        short => short.into(),
+    };
+    Some((payload, if second & 0x80 == 0 { 0 } else { 4 }))
+}
+
+/// The close code (RFC 6455, section 7.4.1) for what was wrong with a client's frames:
+/// 1009 too long, 1007 not UTF-8, 1002 everything else.
+#[must_use]
+pub fn close_code(error: &ProtocolError) -> CloseCode {
+    match error {
+        ProtocolError::Overflow => CloseCode::Size,
+        ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            CloseCode::Invalid
+        }
+        ProtocolError::Io(error) => {
+            match error.get_ref().and_then(|e| e.downcast_ref()) {
+                Some(PayloadError::EncodingCorrupted) => CloseCode::Protocol,
+                // The limits of this module and of actix-ws's aggregation end here.
+                _ => CloseCode::Size,
+            }
+        }
+        _ => CloseCode::Protocol,
+    }
+}
+
+/// Sends one frame. `None` when the conversation is over: it was a close frame, or the
+/// connection has closed, or the client has not read for 5 seconds.
+///
+/// Without a limit a send waits for as long as the client does not read.
+pub async fn send(session: &mut Session, frame: Message) -> Option<()> {
+    let last = matches!(frame, Message::Close(_));
+    timeout(SEND_TIMEOUT, SinkExt::send(session, frame)).await.ok()?.ok()?;
+    (!last).then_some(())
+}

@@ -1,0 +1,164 @@
+//! Start-up and stop: what every lesson does before the first and after the last request.
+
+use std::{
+    any::Any,
+    env,
+    fmt::Debug,
+    io,
+    net::{IpAddr, SocketAddr, TcpListener},
+    process,
+};
+
+use actix_http::{Request, Response};
+use actix_web::{
+    Error, HttpServer,
+    body::MessageBody,
+    dev::{AppConfig, Extensions, Service, ServiceFactory},
+    web,
+};
+use socket2::{Domain, Socket, Type};
+use tokio::signal;
+use tracing_subscriber::EnvFilter;
+
+use crate::Counter;
+
+/// Connections that may wait to be accepted: enough for a whole class that reconnects in
+/// the same second.
+const BACKLOG: i32 = 1024;
+
+/// How long a client may leave sent bytes unacknowledged before its connection is dropped.
+#[cfg(target_os = "linux")]
+const STALLED_AFTER: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Runs a lesson until Ctrl-C or SIGTERM.
+///
+/// It listens on `HOST` (default 127.0.0.1) and `PORT` (default `port`; 0 picks a free
+/// one), and prints the address as the first line of the output. Logs go to the standard
+/// error; `RUST_LOG=debug` shows each request.
+///
+/// At the stop it closes `counter`: every stream that follows it ends and tells its
+/// client. Without that, a stop would wait for streams that never end.
+///
+/// When it cannot listen it prints one line that says why, and ends the process with exit
+/// code 1.
+///
+/// # Errors
+/// What the server meets once it listens.
+pub async fn run<F, I, S, B>(
+    server: HttpServer<F, I, S, B>,
+    lesson: &str,
+    port: u16,
+    counter: web::Data<Counter>,
+) -> io::Result<()>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: actix_service::IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error>,
+    S::InitError: Debug,
+    S::Response: Into<Response<B>>,
+    <S::Service as Service<Request>>::Future: 'static,
+    B: MessageBody + 'static,
+{
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_default_env())
+        .with_writer(io::stderr)
+        .init();
+    let listener = listen(port).unwrap_or_else(|reason| {
+        eprintln!("{lesson}: {reason}");
+        process::exit(1);
+    });
+    println!("{lesson} listening on http://{}", listener.local_addr()?);
+    server
+        .on_connect(drop_stalled)
+        // A client that has gone is noticed at once, not at the second write to it.
+        .h1_allow_half_closed(false)
+        .shutdown_signal(async move {
+            terminated().await;
+            counter.close();
+        })
+        .shutdown_timeout(1)
+        .listen(listener)?
+        .run()
+        .await
+}
+
+fn listen(port: u16) -> Result<TcpListener, String> {
+    let address = settings(port)?;
+    bind(address).map_err(|error| explain(address, &error))
+}
+
+fn settings(port: u16) -> Result<SocketAddr, String> {
+    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let host = set("HOST").unwrap_or_else(|| "127.0.0.1".to_owned());
+    let ip: IpAddr = host.parse().map_err(|_| {
+        format!("HOST={host} is not an IP address such as 127.0.0.1 or 0.0.0.0")
+    })?;
+    let port = set("PORT").map_or(Ok(port), |port| {
+        port.parse().map_err(|_| format!("PORT={port} is not a number from 0 to 65535"))
+    })?;
+    Ok(SocketAddr::new(ip, port))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // On Unix it lets a lesson take its port again right after a stop. On Windows it would
+    // let two lessons share one.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn explain(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "port {} on {} is taken; choose another with PORT=9000, or a free one with \
+             PORT=0",
+            address.port(),
+            address.ip(),
+        ),
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate())
+    else {
+        return ctrl_c().await;
+    };
+    tokio::select! {
+        () = ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    ctrl_c().await;
+}
+
+async fn ctrl_c() {
+    // Where the handler cannot be installed, Ctrl-C keeps its default: it ends the process.
+    if signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Has the kernel drop a client that stops reading.
+///
+/// actix-web has no write timeout: the socket and the buffers of such a client would live
+/// as long as it likes. `TCP_USER_TIMEOUT` (RFC 5482) closes a connection whose bytes stay
+/// unacknowledged for too long. Linux only; elsewhere this does nothing.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables))]
+fn drop_stalled(connection: &dyn Any, _data: &mut Extensions) {
+    #[cfg(target_os = "linux")]
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>()
+        && let Err(error) =
+            socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALLED_AFTER))
+    {
+        tracing::warn!(%error, "a client that stops reading will not be dropped");
+    }
+}
