@@ -1,1 +1,42 @@
+// Lesson 3, WebSocket: one connection, and messages both ways.
 
+import { backoff, commands, show, status, wire } from "/page.js";
+
+const SILENCE = 35_000; // ms; the server is heard at least every 15 s
+let failures = 0;
+let silence;
+let socket;
+
+function updates() {
+  socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws");
+  socket.onopen = () => {
+    failures = 0;
+    status("live");
+  };
+  socket.onmessage = ({ data }) => {
+    heard();
+    wire("down", data);
+    show(JSON.parse(data));
+  };
+  socket.onclose = () => {
+    status("lost");
+    setTimeout(updates, backoff(++failures));
+  };
+  heard();
+}
+
+// A connection can die without a word, and the browser does not look. Silence tells.
+function heard() {
+  clearTimeout(silence);
+  silence = setTimeout(() => socket.close(), SILENCE);
+}
+
+async function command(command) {
+  if (socket.readyState !== WebSocket.OPEN) throw new Error("WebSocket is not open");
+  const text = JSON.stringify(command);
+  wire("up", text);
+  socket.send(text);
+}
+
+commands(command);
+updates();

@@ -9,17 +9,17 @@ use actix_web::{
     web::{self, Data, Json},
 };
 use askama::Template;
-use shared::{Command, Counter, Lang, files, guard};
+use shared::{Command, Counter, Visit, files, guard};
 
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page {
-    lang: Lang,
+    visit: Visit,
 }
 
 /// `GET /`: the page, in French or English.
-async fn page(lang: Lang) -> impl Responder {
-    shared::html(&Page { lang })
+async fn page(visit: Visit) -> impl Responder {
+    shared::html(&Page { visit })
 }
 
 /// `GET /counter`: the newest snapshot, or 304 when the client has it already

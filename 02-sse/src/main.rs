@@ -12,7 +12,7 @@ use actix_web::{
 };
 use askama::Template;
 use futures_util::stream;
-use shared::{Command, Counter, Lang, files, guard};
+use shared::{Command, Counter, Visit, files, guard};
 use tokio::time::timeout;
 
 /// How long a stream stays silent before a comment shows that it still works.
@@ -21,12 +21,12 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page {
-    lang: Lang,
+    visit: Visit,
 }
 
 /// `GET /`: the page, in French or English.
-async fn page(lang: Lang) -> impl Responder {
-    shared::html(&Page { lang })
+async fn page(visit: Visit) -> impl Responder {
+    shared::html(&Page { visit })
 }
 
 /// An update as an event (WHATWG HTML, section 9.2.5); the browser comes back after

@@ -12,7 +12,7 @@ use actix_web::{
 };
 use actix_ws::{AggregatedMessage as Incoming, CloseCode, Message, ProtocolError};
 use askama::Template;
-use shared::{Counter, Lang, MAX_BYTES, close_code, files, guard, limit_frames, send};
+use shared::{Counter, MAX_BYTES, Visit, close_code, files, guard, limit_frames, send};
 use tokio::time::{Instant, interval_at};
 
 /// How often the client is pinged; a client silent for two of these is gone.
@@ -21,12 +21,12 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page {
-    lang: Lang,
+    visit: Visit,
 }
 
 /// `GET /`: the page, in French or English.
-async fn page(lang: Lang) -> impl Responder {
-    shared::html(&Page { lang })
+async fn page(visit: Visit) -> impl Responder {
+    shared::html(&Page { visit })
 }
 
 /// `GET /ws`: the newest snapshot at once, then one text frame after each change; and
@@ -56,7 +56,7 @@ async fn updates(
                 }
                 _ = heartbeat.tick() => take(&mut alive).then(|| Message::Ping(Bytes::new()))?,
             };
-            if send(&mut session, frame).await.is_none() {
+            if !send(&mut session, frame).await {
                 return None::<()>;
             }
         }

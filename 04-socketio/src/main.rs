@@ -12,7 +12,7 @@ use actix_web::{
     web::{self, Data},
 };
 use askama::Template;
-use shared::{Command, Counter, Lang, MAX_BYTES, Refusal, files, guard};
+use shared::{Command, Counter, MAX_BYTES, Refusal, Visit, files, guard};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef, State, TryData},
@@ -22,15 +22,21 @@ use tokio::sync::mpsc;
 /// How often the client is pinged; one that does not answer within as much again is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// The official browser client, from npm.
+const CLIENT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/node_modules/socket.io-client/dist/socket.io.esm.min.js"
+);
+
 #[derive(Template)]
 #[template(path = "page.html")]
 struct Page {
-    lang: Lang,
+    visit: Visit,
 }
 
 /// `GET /`: the page, in French or English.
-async fn page(lang: Lang) -> impl Responder {
-    shared::html(&Page { lang })
+async fn page(visit: Visit) -> impl Responder {
+    shared::html(&Page { visit })
 }
 
 /// Event `counter`: the newest snapshot to each socket at once, then to all after each
@@ -90,11 +96,13 @@ async fn main() -> std::io::Result<()> {
         join.send(socket).await.ok();
     });
     actix_web::rt::spawn(updates(counter.clone(), io, joined));
+    let client = shared::npm_script("/socket.io.js", CLIENT);
     let server = HttpServer::new(move || {
         let service = service.clone();
         App::new()
             .wrap(from_fn(guard))
             .configure(files(include_str!("../client.js")))
+            .configure(client.clone())
             .route("/", web::get().to(page))
             .service(web::resource("/socket.io/").to(move |request, payload| {
                 bridge::serve(request, payload, service.clone(), MAX_BYTES)

@@ -1,0 +1,87 @@
+// What every lesson's page does, whatever the transport: draws the number, the state of
+// the connection and the messages that travel, and hands over the clicks.
+
+const element = (id) => document.getElementById(id);
+const MESSAGES = 50; // kept on the page
+const ANNOUNCE = 2000; // ms between two announcements to screen readers
+
+/** Draws a snapshot, or says why a command was refused. */
+export function show(message) {
+  if (message.error) return notice(message.error);
+  element("value").textContent = message.value;
+  element("version").textContent = message.version;
+  announce();
+}
+
+/** Says how the connection is: "connecting", "live" or "lost". */
+export function status(state) {
+  const { dataset } = element("status");
+  if (dataset.state === state) return;
+  dataset.state = state;
+  element("status").textContent = dataset[state];
+}
+
+/**
+ * Logs a message: "up" from the page, "down" from the server. `text` is what the page can
+ * know of it, and its size is counted in bytes of UTF-8.
+ */
+export function wire(direction, text) {
+  const line = element("message").content.firstElementChild.cloneNode(true);
+  line.dataset.direction = direction;
+  const [time, size, raw] = line.children;
+  time.textContent = new Date().toLocaleTimeString(document.documentElement.lang);
+  const bytes = new TextEncoder().encode(text).length;
+  size.textContent = `${bytes} ${element("wire").dataset.byte}`;
+  raw.textContent = text;
+  element("wire").prepend(line);
+  while (element("wire").children.length > MESSAGES) element("wire").lastChild.remove();
+}
+
+/**
+ * Calls `send` with the command of each click. When it throws, the page says that the
+ * click failed; when it returns a refusal, the page says why.
+ */
+export function commands(send) {
+  for (const type of ["increment", "decrement", "reset"]) {
+    element(type).addEventListener("click", async () => {
+      notice("");
+      try {
+        const answer = await send({ type });
+        if (answer?.error) notice(answer.error);
+      } catch (error) {
+        notice(`${element("notice").dataset.failed} (${error.message})`);
+      }
+    });
+  }
+}
+
+/**
+ * How long to wait before the next attempt, in ms: twice as long after each failure, up to
+ * 10 s, and partly at random, so that a whole class does not come back in the same instant.
+ */
+export function backoff(failures) {
+  return Math.min(10_000, 250 * 2 ** failures) * (0.5 + Math.random() / 2);
+}
+
+/** Waits until the tab can be seen. */
+export async function visible() {
+  while (document.hidden) {
+    await new Promise((resolve) => {
+      document.addEventListener("visibilitychange", resolve, { once: true });
+    });
+  }
+}
+
+function notice(text) {
+  element("notice").textContent = text;
+}
+
+// A counter that changes fast would drown a screen reader, so it is told at most every two
+// seconds, and always the newest value.
+let announcing;
+function announce() {
+  announcing ??= setTimeout(() => {
+    announcing = undefined;
+    element("announcement").textContent = element("value").textContent;
+  }, ANNOUNCE);
+}

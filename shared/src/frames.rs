@@ -107,12 +107,12 @@ pub fn close_code(error: &ProtocolError) -> CloseCode {
     }
 }
 
-/// Sends one frame. `None` when the conversation is over: it was a close frame, or the
-/// connection has closed, or the client has not read for 5 seconds.
+/// Sends one frame. Returns whether the conversation goes on: not after a close frame, nor
+/// when the connection has closed or the client has not read for 5 seconds.
 ///
 /// Without a limit a send waits for as long as the client does not read.
-pub async fn send(session: &mut Session, frame: Message) -> Option<()> {
+pub async fn send(session: &mut Session, frame: Message) -> bool {
     let last = matches!(frame, Message::Close(_));
-    timeout(SEND_TIMEOUT, SinkExt::send(session, frame)).await.ok()?.ok()?;
-    (!last).then_some(())
+    let sent = timeout(SEND_TIMEOUT, SinkExt::send(session, frame)).await;
+    matches!(sent, Ok(Ok(()))) && !last
 }

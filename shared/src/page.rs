@@ -2,66 +2,59 @@
 
 use std::{
     convert::Infallible,
+    fs,
     future::{Ready, ready},
+    process,
 };
 
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
+    body::MessageBody,
     dev::Payload,
     error::ErrorInternalServerError,
-    http::header::{self, AcceptLanguage, ContentType, Header, Preference},
+    http::header::{self, AcceptLanguage, ContentType, Header},
     web::{self, ServiceConfig},
 };
 use askama::Template;
 
 use crate::guard::json_body;
 
-/// The language of a page: `?lang=fr` or `?lang=en`, else the browser's first choice of the
-/// two (`Accept-Language`, RFC 9110, section 12.5.4), else English.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Lang {
-    /// French.
-    Fr,
-    /// English.
-    En,
+/// Who asks for a page, and how they reached it.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// `fr` or `en`: what `?lang=` asks for, else the browser's first choice of the two
+    /// (`Accept-Language`, RFC 9110, section 12.5.4), else `en`.
+    pub lang: &'static str,
+    /// Host and port as the browser knows them, for commands to copy.
+    pub host: String,
 }
 
-impl Lang {
-    /// Whichever of the two texts is in this language.
+impl Visit {
+    /// Whichever of the two texts is in the visitor's language.
     #[must_use]
     pub fn say<'a>(&self, fr: &'a str, en: &'a str) -> &'a str {
-        match self {
-            Self::Fr => fr,
-            Self::En => en,
-        }
-    }
-
-    fn from_tag(tag: &str) -> Option<Self> {
-        match tag.split('-').next()?.to_ascii_lowercase().as_str() {
-            "fr" => Some(Self::Fr),
-            "en" => Some(Self::En),
-            _ => None,
-        }
-    }
-
-    fn of(request: &HttpRequest) -> Option<Self> {
-        let query = request.query_string().split('&');
-        let asked = query.filter_map(|pair| pair.strip_prefix("lang="));
-        let accepted = AcceptLanguage::parse(request).ok()?.ranked();
-        let accepted = accepted.iter().filter_map(|preference| match preference {
-            Preference::Specific(tag) => Self::from_tag(tag.as_str()),
-            Preference::Any => None,
-        });
-        asked.filter_map(Self::from_tag).chain(accepted).next()
+        if self.lang == "fr" { fr } else { en }
     }
 }
 
-impl FromRequest for Lang {
+impl FromRequest for Visit {
     type Error = Infallible;
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(Ok(Self::of(request).unwrap_or(Self::En)))
+        let query = request.query_string().split('&');
+        let asked =
+            query.filter_map(|pair| pair.strip_prefix("lang=")).map(str::to_owned);
+        let accepted = AcceptLanguage::parse(request).into_iter();
+        let accepted = accepted.flat_map(|accepted| accepted.ranked());
+        let mut tags = asked.chain(accepted.map(|preference| preference.to_string()));
+        let lang = tags.find_map(|tag| match tag.split('-').next() {
+            Some("fr") => Some("fr"),
+            Some("en") => Some("en"),
+            _ => None,
+        });
+        let host = request.connection_info().host().to_owned();
+        ready(Ok(Self { lang: lang.unwrap_or("en"), host }))
     }
 }
 
@@ -102,7 +95,30 @@ pub fn files(client: &'static str) -> impl FnOnce(&mut ServiceConfig) {
     }
 }
 
-async fn file(kind: &'static str, text: &'static str) -> HttpResponse {
+/// Reads a script that npm installed, to be served as `path`.
+///
+/// When it is missing it prints one line that says what to do, and ends the process with
+/// exit code 1.
+#[must_use]
+pub fn npm_script(
+    path: &'static str,
+    file: &'static str,
+) -> impl FnOnce(&mut ServiceConfig) + Clone {
+    let script = fs::read_to_string(file).unwrap_or_else(|error| {
+        eprintln!(
+            "cannot read {file} ({error}): run `npm ci` once in the lesson's folder, with \
+             npm installed and a network"
+        );
+        process::exit(1);
+    });
+    move |config| {
+        let answer =
+            move || self::file("text/javascript; charset=utf-8", script.clone());
+        config.route(path, web::get().to(answer));
+    }
+}
+
+async fn file(kind: &'static str, text: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(kind)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
