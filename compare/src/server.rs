@@ -1,0 +1,207 @@
+//! Starts a lesson's real binary on a free port, and always stops it.
+
+use std::{
+    env, fmt,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// One of the four lessons, and with it one of the four transports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lesson {
+    /// AJAX polling.
+    Polling,
+    /// Server-Sent Events.
+    Sse,
+    /// WebSocket.
+    WebSocket,
+    /// Socket.IO.
+    SocketIo,
+}
+
+impl Lesson {
+    /// All four, in the order of the course.
+    pub const ALL: [Self; 4] =
+        [Self::Polling, Self::Sse, Self::WebSocket, Self::SocketIo];
+
+    /// The lesson's folder, which is also the name of its binary.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Polling => "01-polling",
+            Self::Sse => "02-sse",
+            Self::WebSocket => "03-websocket",
+            Self::SocketIo => "04-socketio",
+        }
+    }
+
+    /// A command that runs the lesson's binary, built from the sources as they are now.
+    ///
+    /// # Errors
+    /// When the lessons do not build.
+    pub fn command(self) -> Result<Command> {
+        static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+        BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?;
+        let name = format!("{}{}", self.name(), env::consts::EXE_SUFFIX);
+        let own = env::current_exe()?;
+        // target/debug/deps/contract-… for a test, target/debug/compare for a program.
+        let found = own.ancestors().skip(1).map(|folder| folder.join(&name));
+        let binary: Option<PathBuf> = found.into_iter().find(|path| path.is_file());
+        let binary = binary.with_context(|| format!("{name} is not beside {own:?}"))?;
+        let mut command = Command::new(binary);
+        command.env_remove("HOST").env("PORT", "0");
+        Ok(command)
+    }
+}
+
+impl fmt::Display for Lesson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn build() -> Result<(), String> {
+    let mut cargo =
+        Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
+    for lesson in Lesson::ALL {
+        cargo.args(["--bin", lesson.name()]);
+    }
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    match cargo.args(["--workspace", "--locked"]).status() {
+        Ok(status) if status.success() => Ok(()),
+        outcome => Err(format!("cannot build the lessons: {outcome:?}")),
+    }
+}
+
+/// A running lesson. Dropping it kills the process; a test in which the process panicked
+/// fails.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    errors: Option<JoinHandle<String>>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Which lesson it is.
+    pub lesson: Lesson,
+}
+
+impl Server {
+    /// Starts `lesson` on a free port and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(lesson: Lesson) -> Result<Self> {
+        Self::spawn(lesson, &mut lesson.command()?)
+    }
+
+    /// Starts the same lesson on the same port, after [`Server::kill`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(lesson: Lesson, address: SocketAddr) -> Result<Self> {
+        let port = address.port().to_string();
+        Self::spawn(lesson, lesson.command()?.env("PORT", port))
+    }
+
+    /// Starts a lesson by a command made from [`Lesson::command`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn spawn(lesson: Lesson, command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        let mut stderr = child.stderr.take().context("no standard error")?;
+        let errors = thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let address = SocketAddr::from(([0; 4], 0));
+        let mut server = Self { child, errors: Some(errors), address, lesson };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let expected = format!("{lesson} listening on http://");
+        let address = line.trim_end().strip_prefix(&expected);
+        let address = address.with_context(|| format!("first line was {line:?}"))?;
+        server.address = address.parse()?;
+        Ok(server)
+    }
+
+    /// `http://address` followed by `path`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to the process, such as `SIGTERM`.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
+        let pid = nix::unistd::Pid::from_raw(self.pid().try_into()?);
+        Ok(nix::sys::signal::kill(pid, signal)?)
+    }
+
+    /// Waits until the process has ended.
+    ///
+    /// # Errors
+    /// When it is still running after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(started.elapsed() < limit, "still running after {limit:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends the process at once, as a crash would.
+    ///
+    /// # Errors
+    /// When it has panicked.
+    pub fn kill(mut self) -> Result<()> {
+        self.reap()
+    }
+
+    fn reap(&mut self) -> Result<()> {
+        let _ = self.child.kill();
+        self.child.wait()?;
+        let errors = self.errors.take().and_then(|errors| errors.join().ok());
+        match errors {
+            Some(errors) if errors.contains("panicked at") => {
+                bail!("{} panicked:\n{errors}", self.lesson)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.reap()
+            && !thread::panicking()
+        {
+            panic!("{error}");
+        }
+    }
+}

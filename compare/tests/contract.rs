@@ -1,0 +1,553 @@
+//! The contract, proved on every lesson: one list of behaviours, and the transport as the
+//! only parameter.
+//!
+//! `cargo test -p compare --test contract 02-sse` runs one lesson's part.
+
+mod raw;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use compare::{
+    Bad, Client, Lesson, Outcome, Server, Snapshot,
+    client::{LIMIT, limited},
+    connect,
+};
+use futures_util::future::{join_all, try_join_all};
+use libtest_mimic::{Arguments, Failed, Trial};
+use raw::Raw;
+use reqwest::{Method, StatusCode, header};
+
+/// What a transport cannot do, and why; everything else each must do.
+const CANNOT: [(Lesson, &str, &str); 3] = [
+    (Lesson::Polling, "heartbeat", "no connection stays open that could be silent"),
+    (Lesson::Polling, "vanished_client_is_dropped", "no connection stays open"),
+    (Lesson::Sse, "vanished_client_is_dropped", "only the kernel can notice: no pong"),
+];
+
+macro_rules! behaviours {
+    ($trials:ident: $($name:ident),* $(,)?) => {
+        fn $trials(lesson: Lesson) -> Vec<Trial> {
+            vec![$(trial(lesson, stringify!($name), move || Box::pin($name(lesson)))),*]
+        }
+    };
+}
+
+behaviours![trials:
+    first_snapshot_at_once,
+    every_command,
+    concurrent_increments,
+    a_follower_sees_the_last_value,
+    stalled_client_delays_nobody,
+    bad_input_changes_nothing,
+    foreign_origin_is_refused,
+    own_origin_is_served,
+    restart_matches_nothing_old,
+    taken_port,
+    bad_settings,
+    started_from_another_folder,
+    page_in_both_languages,
+    page_files,
+    heartbeat,
+    vanished_client_is_dropped,
+];
+
+// The contract names a time for these, so nothing else may run on the machine meanwhile.
+behaviours![trials_alone:
+    interrupt_tells_the_clients,
+    terminate_tells_the_clients,
+];
+
+type Behaviour = futures_util::future::LocalBoxFuture<'static, Result<()>>;
+
+fn trial(
+    lesson: Lesson,
+    name: &'static str,
+    run: impl FnOnce() -> Behaviour + Send + 'static,
+) -> Trial {
+    let cannot = CANNOT.iter().find(|(l, n, _)| (*l, *n) == (lesson, name));
+    if let Some((_, _, why)) = cannot {
+        let title = format!("{lesson}::{name} (cannot: {why})");
+        return Trial::test(title, || Ok(())).with_ignored_flag(true);
+    }
+    Trial::test(format!("{lesson}::{name}"), move || block_on(run()))
+}
+
+fn block_on(behaviour: impl Future<Output = Result<()>>) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(behaviour).map_err(|error| format!("{error:?}").into())
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // Most of these wait for a server or a clock, not for a core.
+    arguments.test_threads = arguments.test_threads.or(Some(8));
+    let mut all: Vec<Trial> = Lesson::ALL.into_iter().flat_map(trials).collect();
+    all.push(Trial::test("01-polling::not_modified", || block_on(not_modified())));
+    all.push(Trial::test("02-sse::head_and_ids", || block_on(head_and_ids())));
+    for (name, bytes, code) in raw::RUDE {
+        let run = move || block_on(raw::rude(bytes(), code));
+        all.push(Trial::test(format!("03-websocket::{name}"), run));
+    }
+    let together = libtest_mimic::run(&arguments, all);
+    arguments.test_threads = Some(1);
+    let alone = Lesson::ALL.into_iter().flat_map(trials_alone).collect();
+    let alone = libtest_mimic::run(&arguments, alone);
+    together.exit_if_failed();
+    alone.exit();
+}
+
+async fn first_snapshot_at_once(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let mut first = connect(&server).await?;
+    ensure!(first.next().await? == Snapshot { value: 0, version: 0 });
+    first.send("increment").await?;
+    until(&mut *first, 1).await?;
+    let mut second = connect(&server).await?;
+    ensure!(second.next().await? == Snapshot { value: 1, version: 1 });
+    Ok(())
+}
+
+async fn every_command(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let mut client = connect(&server).await?;
+    let steps = [
+        ("increment", 1),
+        ("increment", 2),
+        ("decrement", 1),
+        ("reset", 0),
+        ("reset", 0),
+        ("decrement", -1),
+    ];
+    for (version, (command, value)) in (1..).zip(steps) {
+        client.send(command).await?;
+        let snapshot = until(&mut *client, version).await?;
+        ensure!(snapshot == Snapshot { value, version }, "{command}: {snapshot:?}");
+    }
+    Ok(())
+}
+
+/// Reads snapshots until `version`, and checks that none goes back.
+async fn until(client: &mut dyn Client, version: u64) -> Result<Snapshot> {
+    let mut last = client.next().await?;
+    while last.version < version {
+        let next = client.next().await?;
+        ensure!(next.version >= last.version, "{next:?} after {last:?}");
+        last = next;
+    }
+    ensure!(last.version == version, "{last:?} is past version {version}");
+    Ok(last)
+}
+
+async fn concurrent_increments(lesson: Lesson) -> Result<()> {
+    const CLIENTS: u64 = 20;
+    const EACH: u64 = 50;
+    let server = Server::start(lesson)?;
+    let clients = join_all((0..CLIENTS).map(|_| connect(&server))).await;
+    let finished = clients.into_iter().map(async |client| {
+        let mut client = client?;
+        let mut last = client.next().await?;
+        for _ in 0..EACH {
+            client.send("increment").await?;
+        }
+        while last.version < CLIENTS * EACH {
+            let next = client.next().await?;
+            ensure!(next.version >= last.version, "{next:?} after {last:?}");
+            ensure!(
+                i64::try_from(next.version)? == next.value,
+                "{next:?} lost a command"
+            );
+            last = next;
+        }
+        Ok(last)
+    });
+    for last in try_join_all(finished).await? {
+        ensure!(last.version == CLIENTS * EACH, "{last:?}");
+    }
+    Ok(())
+}
+
+async fn a_follower_sees_the_last_value(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    // A client that connects while the counter changes must not miss the last change: the
+    // gap between reading and subscribing would lose it.
+    let mut sender = connect(&server).await?;
+    sender.next().await?;
+    for version in 1..=100 {
+        let (sent, followed) = tokio::join!(sender.send("increment"), async {
+            let mut follower = connect(&server).await?;
+            until(&mut *follower, version).await
+        });
+        sent?;
+        followed.with_context(|| format!("version {version} never came"))?;
+    }
+    Ok(())
+}
+
+async fn stalled_client_delays_nobody(lesson: Lesson) -> Result<()> {
+    const CHANGES: u64 = 2000;
+    let server = Server::start(lesson)?;
+    let mut stalled = Raw::subscribe(&server).await?;
+    let mut reader = connect(&server).await?;
+    let mut sender = connect(&server).await?;
+    sender.next().await?;
+    let (sent, read) = tokio::join!(
+        async {
+            for _ in 0..CHANGES {
+                sender.send("increment").await?;
+            }
+            Ok::<_, anyhow::Error>(())
+        },
+        until(&mut *reader, CHANGES),
+    );
+    sent?;
+    read?;
+    // It was connected all the while, and only now reads what waited for it.
+    ensure!(stalled.read_some().await? > 0, "the stalled client was not connected");
+    Ok(())
+}
+
+/// How the transport's own protocol demands to end the connection after a bad input.
+fn closes(lesson: Lesson, bad: Bad) -> Option<&'static str> {
+    match (lesson, bad) {
+        (Lesson::WebSocket, Bad::TooLong) => Some("1009"),
+        (Lesson::WebSocket, Bad::Binary) => Some("1003"),
+        (Lesson::WebSocket, Bad::NotUtf8) => Some("1007"),
+        // A packet that cannot be read at all is an error of the protocol, not of the event.
+        (Lesson::SocketIo, Bad::NotJson | Bad::TooLong | Bad::NotUtf8) => {
+            Some("disconnect")
+        }
+        _ => None,
+    }
+}
+
+async fn bad_input_changes_nothing(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let mut accepted = 0;
+    for bad in Bad::ALL {
+        let mut client = connect(&server).await?;
+        client.next().await?;
+        let outcome = client.send_bad(bad).await.with_context(|| format!("{bad:?}"))?;
+        match (closes(lesson, bad), outcome) {
+            (Some(expected), Outcome::Closed(how)) => {
+                ensure!(how == expected, "{bad:?} closed with {how:?}");
+            }
+            (None, Outcome::Refused(sentence)) => {
+                ensure!(sentence.contains(' '), "{bad:?} says only {sentence:?}");
+                // The connection is as good as before.
+                client.send("reset").await.with_context(|| format!("after {bad:?}"))?;
+                accepted += 1;
+                until(&mut *client, accepted)
+                    .await
+                    .with_context(|| format!("{bad:?}"))?;
+            }
+            (_, outcome) => bail!("{bad:?}: {outcome:?}"),
+        }
+        let now = connect(&server).await?.next().await?;
+        ensure!(
+            now == Snapshot { value: 0, version: accepted },
+            "{bad:?} made {now:?}"
+        );
+    }
+    Ok(())
+}
+
+/// What another site's page could try: each command and each handshake.
+fn sensitive(lesson: Lesson) -> &'static [(&'static str, &'static str)] {
+    match lesson {
+        Lesson::Polling => &[("GET", "/counter"), ("POST", "/counter")],
+        Lesson::Sse => &[("GET", "/events"), ("POST", "/counter")],
+        Lesson::WebSocket => &[("GET", "/ws")],
+        Lesson::SocketIo => &[
+            ("GET", "/socket.io/?EIO=4&transport=polling"),
+            ("GET", "/socket.io/?EIO=4&transport=websocket"),
+        ],
+    }
+}
+
+async fn foreign_origin_is_refused(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let port = server.address.port();
+    let foreign = [
+        "http://example.org".to_owned(),
+        format!("http://example.org:{port}"),
+        "http://127.0.0.1".to_owned(),
+        format!("http://127.0.0.1:{port}.example.org"),
+        "null".to_owned(),
+        String::new(),
+    ];
+    for (method, path) in sensitive(lesson) {
+        for origin in &foreign {
+            let status = raw::status(&server, method, path, Some(origin)).await?;
+            ensure!(status == 403, "{method} {path} from {origin:?}: {status}");
+        }
+    }
+    let now = connect(&server).await?.next().await?;
+    ensure!(now == Snapshot { value: 0, version: 0 }, "{now:?}");
+    Ok(())
+}
+
+async fn own_origin_is_served(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let own = server.url("");
+    for (method, path) in sensitive(lesson) {
+        for origin in [None, Some(own.as_str())] {
+            let status = raw::status(&server, method, path, origin).await?;
+            let websocket = path.ends_with("ws") || path.ends_with("websocket");
+            let expected = if websocket { 101 } else { 200 };
+            ensure!(status == expected, "{method} {path} from {origin:?}: {status}");
+        }
+    }
+    Ok(())
+}
+
+async fn restart_matches_nothing_old(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let address = server.address;
+    let mut ids = Vec::new();
+    let mut next = Some(server);
+    for _run in 0..2 {
+        let server = next.take().context("no server")?;
+        let mut client = connect(&server).await?;
+        ensure!(client.next().await? == Snapshot { value: 0, version: 0 });
+        client.send("increment").await?;
+        until(&mut *client, 1).await?;
+        match lesson {
+            Lesson::Polling => {
+                // Version 1 of this run is not version 1 of the last one.
+                let old = ids.last().map_or("", String::as_str);
+                let answer =
+                    get(&server, "/counter", &[("if-none-match", old)]).await?;
+                ensure!(answer.status() == StatusCode::OK, "{answer:?}");
+                let etag = answer.headers().get(header::ETAG).context("no ETag")?;
+                ids.push(etag.to_str()?.to_owned());
+            }
+            Lesson::Sse => ids.push(raw::first_event_id(&server).await?),
+            // These two have no ids: the first snapshot after the handshake is the newest.
+            Lesson::WebSocket | Lesson::SocketIo => {
+                ids.push(format!("run {}", ids.len()))
+            }
+        }
+        server.kill()?;
+        next = Some(Server::start_again(lesson, address)?);
+    }
+    ensure!(ids[0] != ids[1], "{ids:?}");
+    Ok(())
+}
+
+#[cfg(unix)]
+async fn interrupt_tells_the_clients(lesson: Lesson) -> Result<()> {
+    stop_tells_the_clients(lesson, nix::sys::signal::Signal::SIGINT).await
+}
+
+#[cfg(unix)]
+async fn terminate_tells_the_clients(lesson: Lesson) -> Result<()> {
+    stop_tells_the_clients(lesson, nix::sys::signal::Signal::SIGTERM).await
+}
+
+#[cfg(unix)]
+async fn stop_tells_the_clients(
+    lesson: Lesson,
+    signal: nix::sys::signal::Signal,
+) -> Result<()> {
+    const WITHIN: Duration = Duration::from_millis(1500);
+    let mut server = Server::start(lesson)?;
+    let mut clients = try_join_all((0..50).map(|_| connect(&server))).await?;
+    for client in &mut clients {
+        client.next().await?;
+    }
+    server.signal(signal)?;
+    let (ended, farewells) = tokio::join!(
+        server.ended(WITHIN),
+        try_join_all(clients.iter_mut().map(|client| client.farewell())),
+    );
+    ensure!(ended?.success(), "exit code");
+    let expected = match lesson {
+        Lesson::Polling => "no answer",
+        Lesson::Sse => "end of the stream",
+        Lesson::WebSocket => "1001",
+        Lesson::SocketIo => "disconnect",
+    };
+    for farewell in farewells? {
+        ensure!(farewell == expected, "{farewell}");
+    }
+    Ok(())
+}
+
+async fn taken_port(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let port = server.address.port().to_string();
+    let output = lesson.command()?.env("PORT", &port).output()?;
+    let said = String::from_utf8(output.stderr)?;
+    ensure!(output.status.code() == Some(1), "{:?}", output.status);
+    ensure!(output.stdout.is_empty());
+    ensure!(said.lines().count() == 1 && said.contains(&port), "{said}");
+    ensure!(said.contains("taken") && said.contains("PORT="), "{said}");
+    Ok(())
+}
+
+async fn bad_settings(lesson: Lesson) -> Result<()> {
+    for (name, value) in [("PORT", "99999"), ("PORT", "http"), ("HOST", "nowhere")] {
+        let output = lesson.command()?.env(name, value).output()?;
+        let said = String::from_utf8(output.stderr)?;
+        ensure!(output.status.code() == Some(1), "{name}={value}: {:?}", output.status);
+        ensure!(said.contains(&format!("{name}={value}")), "{said}");
+    }
+    Ok(())
+}
+
+async fn started_from_another_folder(lesson: Lesson) -> Result<()> {
+    let mut command = lesson.command()?;
+    command.current_dir(std::env::temp_dir());
+    let server = Server::spawn(lesson, &mut command)?;
+    for path in ["/", "/client.js", "/style.css"] {
+        get(&server, path, &[]).await?.error_for_status()?;
+    }
+    if lesson == Lesson::SocketIo {
+        get(&server, "/socket.io.js", &[]).await?.error_for_status()?;
+    }
+    Ok(())
+}
+
+async fn page_in_both_languages(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let asked = [
+        ("/", "fr-FR,fr;q=0.9,en;q=0.5", "fr"),
+        ("/", "en-GB,fr;q=0.5", "en"),
+        ("/", "de,fr;q=0.2", "fr"),
+        ("/", "de", "en"),
+        ("/", "not a language;;", "en"),
+        ("/?lang=fr", "en", "fr"),
+        ("/?lang=en", "fr", "en"),
+        ("/?lang=xx", "fr", "fr"),
+    ];
+    for (path, accepted, lang) in asked {
+        let answer = get(&server, path, &[("accept-language", accepted)]).await?;
+        let page = answer.error_for_status()?.text().await?;
+        let tag = format!("<html lang=\"{lang}\"");
+        ensure!(page.contains(&tag), "{path} for {accepted}: {:?}", page.get(..80));
+        for id in ["value", "increment", "decrement", "reset", "status", "wire"] {
+            ensure!(page.contains(&format!("id=\"{id}\"")), "no #{id} in {path}");
+        }
+    }
+    Ok(())
+}
+
+async fn page_files(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let files = [
+        ("/", "text/html"),
+        ("/client.js", "text/javascript"),
+        ("/page.js", "text/javascript"),
+        ("/style.css", "text/css"),
+        ("/icon.svg", "image/svg+xml"),
+    ];
+    for (path, kind) in files {
+        let answer = get(&server, path, &[]).await?.error_for_status()?;
+        let header = |name| answer.headers().get(name).and_then(|v| v.to_str().ok());
+        let content_type = header(header::CONTENT_TYPE).unwrap_or_default();
+        ensure!(content_type.starts_with(kind), "{path} is {content_type}");
+        let policy = header(header::CONTENT_SECURITY_POLICY).unwrap_or_default();
+        ensure!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
+        ensure!(!policy.contains("unsafe"), "{policy}");
+        ensure!(header(header::X_CONTENT_TYPE_OPTIONS) == Some("nosniff"));
+        ensure!(header(header::ACCESS_CONTROL_ALLOW_ORIGIN).is_none());
+    }
+    let absent = get(&server, "/../Cargo.toml", &[]).await?;
+    ensure!(absent.status() == StatusCode::NOT_FOUND);
+    Ok(())
+}
+
+async fn heartbeat(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let mut silent = Raw::subscribe(&server).await?;
+    let expected: &[u8] = match lesson {
+        Lesson::Polling => bail!("declared as impossible"),
+        Lesson::Sse => b"\n: heartbeat\n\n",
+        Lesson::WebSocket => &[0x89, 0],
+        Lesson::SocketIo => &[0x81, 1, b'2'],
+    };
+    silent.read_until(expected).await.context("no heartbeat")
+}
+
+async fn vanished_client_is_dropped(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    // It reads all it gets and never answers a ping, like a machine behind a proxy that
+    // has not noticed that the machine is gone.
+    let mut vanished = Raw::subscribe(&server).await?;
+    let dropped = async {
+        while vanished.read_some().await? > 0 {}
+        Ok(())
+    };
+    tokio::time::timeout(3 * LIMIT, dropped).await.context("still connected")?
+}
+
+/// RFC 9110, section 13.1.2.
+async fn not_modified() -> Result<()> {
+    let server = Server::start(Lesson::Polling)?;
+    let first = get(&server, "/counter", &[]).await?;
+    let etag =
+        first.headers().get(header::ETAG).context("no ETag")?.to_str()?.to_owned();
+    ensure!(etag.starts_with('"'), "{etag} is not strong");
+    let other = "\"other\"";
+    let unchanged = [
+        etag.clone(),
+        format!("W/{etag}"),
+        format!("{other}, {etag}"),
+        format!("{other} ,\tW/{etag},"),
+        format!("\"with, comma\", {etag}"),
+        "*".to_owned(),
+    ];
+    for tags in &unchanged {
+        let answer = get(&server, "/counter", &[("if-none-match", tags)]).await?;
+        ensure!(answer.status() == StatusCode::NOT_MODIFIED, "{tags}: {answer:?}");
+        ensure!(answer.headers()[header::ETAG] == etag, "{answer:?}");
+        ensure!(answer.headers()[header::CACHE_CONTROL] == "no-cache", "{answer:?}");
+        ensure!(answer.bytes().await?.is_empty(), "{tags}: a 304 with a body");
+    }
+    let bare = etag.trim_matches('"');
+    for tags in [other, bare, "", "\"", "W/", &format!("w/{etag}")] {
+        let answer = get(&server, "/counter", &[("if-none-match", tags)]).await?;
+        ensure!(answer.status() == StatusCode::OK, "{tags}: {answer:?}");
+    }
+    let mut client = connect(&server).await?;
+    client.send("reset").await?;
+    let answer = get(&server, "/counter", &[("if-none-match", &etag)]).await?;
+    ensure!(answer.status() == StatusCode::OK, "{answer:?}");
+    ensure!(answer.headers()[header::ETAG] != etag, "{answer:?}");
+    Ok(())
+}
+
+/// The headers that keep an event stream unbuffered, and its ids.
+async fn head_and_ids() -> Result<()> {
+    let server = Server::start(Lesson::Sse)?;
+    let answer =
+        get(&server, "/events", &[("accept-encoding", "gzip, br, zstd")]).await?;
+    let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok());
+    ensure!(header("content-type") == Some("text/event-stream"), "{answer:?}");
+    ensure!(header("cache-control") == Some("no-cache"), "{answer:?}");
+    ensure!(header("x-accel-buffering") == Some("no"), "{answer:?}");
+    ensure!(header("content-encoding").is_none(), "{answer:?}");
+    let before = raw::first_event_id(&server).await?;
+    ensure!(raw::first_event_id(&server).await? == before, "one state, two ids");
+    connect(&server).await?.send("reset").await?;
+    ensure!(raw::first_event_id(&server).await? != before, "two states, one id");
+    let mut stream = Raw::subscribe(&server).await?;
+    stream.read_until(b"retry: 1000\n").await
+}
+
+async fn get(
+    server: &Server,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<reqwest::Response> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let mut request = http.request(Method::GET, server.url(path));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Ok(limited("answer", request.send()).await??)
+}
