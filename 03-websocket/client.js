@@ -18,17 +18,23 @@ function updates() {
     wire("down", data);
     show(JSON.parse(data));
   };
-  socket.onclose = () => {
-    status("lost");
-    setTimeout(updates, backoff(++failures));
-  };
+  socket.onclose = lost;
   heard();
 }
 
 // A connection can die without a word, and the browser does not look. Silence tells.
 function heard() {
   clearTimeout(silence);
-  silence = setTimeout(() => socket.close(), SILENCE);
+  silence = setTimeout(lost, SILENCE);
+}
+
+function lost() {
+  // A dead connection does not answer close(), so the page does not wait for it.
+  socket.onmessage = socket.onclose = null;
+  socket.close();
+  clearTimeout(silence);
+  status("lost");
+  setTimeout(updates, backoff(++failures));
 }
 
 async function command(command) {

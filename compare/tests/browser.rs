@@ -1,3 +1,398 @@
-//! Soon.
+//! The pages, in a real headless Chromium, Chrome or Edge, against the real binaries.
+//!
+//! `CHROME=/path/to/it` names the browser where it is not found by itself.
 
-fn main() {}
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use chromiumoxide::{
+    Browser, BrowserConfig, Page,
+    cdp::{
+        browser_protocol::{
+            emulation::{MediaFeature, SetDeviceMetricsOverrideParams},
+            log::EventEntryAdded,
+            network::{EventRequestWillBeSent, Headers, SetExtraHttpHeadersParams},
+        },
+        js_protocol::runtime::{EventConsoleApiCalled, EventExceptionThrown},
+    },
+};
+use compare::{Lesson, Server};
+use futures_util::StreamExt;
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+
+/// How long a page may take for what it should do soon. Its longest back-off is 10 s.
+const SOON: Duration = Duration::from_secs(30);
+
+/// How long a page may take to notice a server that says nothing: the lessons' heartbeats
+/// are 15 s apart, and a page waits for more than two.
+const SILENCE: Duration = Duration::from_secs(60);
+
+const AXE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/interop/node_modules/axe-core/axe.min.js");
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let mut trials = Vec::new();
+    for lesson in Lesson::ALL {
+        macro_rules! trial {
+            ($($name:ident),*) => {$(
+                let name = format!("{lesson}::{}", stringify!($name));
+                trials.push(Trial::test(name, move || block_on($name(lesson))));
+            )*};
+        }
+        trial!(
+            pages_see_each_other,
+            pages_survive_a_restart,
+            page_survives_a_503,
+            page_notices_a_frozen_server,
+            page_speaks_both_languages,
+            page_says_why_a_click_failed,
+            page_is_accessible,
+            page_fits_a_phone
+        );
+    }
+    trials.push(Trial::test("01-polling::hidden_page_does_not_poll", || {
+        block_on(hidden_page_does_not_poll())
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn block_on(behaviour: impl Future<Output = Result<()>>) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(behaviour).map_err(|error| format!("{error:#}").into())
+}
+
+/// A browser of its own for one test, closed at its end.
+struct Window {
+    browser: Browser,
+    _profile: TempDir,
+}
+
+impl Window {
+    async fn open() -> Result<Self> {
+        let profile = tempfile::tempdir()?;
+        let config = BrowserConfig::builder()
+            .user_data_dir(profile.path())
+            // In CI the tests run as root, where Chromium's sandbox cannot. Pages are ours.
+            .no_sandbox()
+            .args(["disable-background-networking", "disable-component-update"])
+            .launch_timeout(SILENCE)
+            .build()
+            .map_err(anyhow::Error::msg)?;
+        let (browser, mut handler) = Browser::launch(config).await?;
+        tokio::spawn(async move { while handler.next().await.is_some() {} });
+        Ok(Self { browser, _profile: profile })
+    }
+
+    async fn tab(&self, server: &Server, language: &str) -> Result<Tab> {
+        let page = self.browser.new_page("about:blank").await?;
+        page.enable_log().await?;
+        let headers = Headers::new(json!({ "Accept-Language": language }));
+        page.execute(SetExtraHttpHeadersParams::new(headers)).await?;
+        let tab = Tab { page, troubles: Arc::default() };
+        tab.watch::<EventConsoleApiCalled>(|event| Some(format!("{event:?}"))).await?;
+        tab.watch::<EventExceptionThrown>(|event| Some(format!("{event:?}"))).await?;
+        tab.watch::<EventEntryAdded>(|event| Some(event.entry.text.clone())).await?;
+        let own = [server.url("/"), format!("ws://{}/", server.address)];
+        tab.watch::<EventRequestWillBeSent>(move |event| {
+            let url = &event.request.url;
+            let allowed =
+                own.iter().any(|own| url.starts_with(own)) || url == "about:blank";
+            (!allowed).then(|| format!("request to {url}"))
+        })
+        .await?;
+        tab.page.goto(server.url("/")).await?;
+        Ok(tab)
+    }
+}
+
+struct Tab {
+    page: Page,
+    /// Console messages, exceptions and requests to other hosts.
+    troubles: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tab {
+    async fn watch<E>(
+        &self,
+        trouble: impl Fn(&E) -> Option<String> + Send + 'static,
+    ) -> Result<()>
+    where
+        E: chromiumoxide::cdp::IntoEventKind + Unpin + Send + Sync + 'static,
+    {
+        let mut events = self.page.event_listener::<E>().await?;
+        let troubles = self.troubles.clone();
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                let mut troubles =
+                    troubles.lock().unwrap_or_else(PoisonError::into_inner);
+                troubles.extend(trouble(&event));
+            }
+        });
+        Ok(())
+    }
+
+    fn no_trouble(&self) -> Result<()> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(troubles.is_empty(), "{troubles:#?}");
+        Ok(())
+    }
+
+    async fn evaluate(&self, script: &str) -> Result<Value> {
+        let result =
+            self.page.evaluate(script).await.with_context(|| script.to_owned())?;
+        Ok(result.value().cloned().unwrap_or_default())
+    }
+
+    /// Waits until the script's value is true.
+    async fn until(&self, limit: Duration, script: &str) -> Result<()> {
+        let met = async {
+            // While a page loads there is nothing yet to evaluate in.
+            while self.evaluate(script).await.ok() != Some(Value::Bool(true)) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match timeout(limit, met).await {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                let text = self.evaluate("document.body.innerText").await?;
+                bail!("not within {limit:?}: {script}\n{text}\n{:#?}", self.troubles)
+            }
+        }
+    }
+
+    async fn is_live(&self) -> Result<()> {
+        self.until(SOON, "document.querySelector('#status').dataset.state === 'live'")
+            .await
+    }
+
+    async fn is_lost(&self, limit: Duration) -> Result<()> {
+        self.until(limit, "document.querySelector('#status').dataset.state === 'lost'")
+            .await
+    }
+
+    async fn shows(&self, value: i64) -> Result<()> {
+        let shown = "document.querySelector('#value').textContent";
+        self.until(SOON, &format!("{shown} === '{value}'")).await
+    }
+
+    async fn click(&self, id: &str) -> Result<()> {
+        self.page.find_element(format!("#{id}")).await?.click().await?;
+        Ok(())
+    }
+}
+
+async fn pages_see_each_other(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let window = Window::open().await?;
+    let (one, two) =
+        (window.tab(&server, "en").await?, window.tab(&server, "fr").await?);
+    one.is_live().await?;
+    two.is_live().await?;
+    let steps = [
+        (&one, "increment", 1),
+        (&two, "increment", 2),
+        (&one, "decrement", 1),
+        (&two, "reset", 0),
+    ];
+    for (tab, button, value) in steps {
+        tab.page.bring_to_front().await?;
+        tab.click(button).await?;
+        tab.shows(value).await?;
+        for other in [&one, &two] {
+            other.page.bring_to_front().await?;
+            other.shows(value).await?;
+        }
+    }
+    // The log shows what travelled, both ways.
+    for direction in ["up", "down"] {
+        let line = format!("#wire li[data-direction={direction}]");
+        one.until(SOON, &format!("document.querySelector('{line}') !== null")).await?;
+    }
+    one.no_trouble()?;
+    two.no_trouble()
+}
+
+async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let address = server.address;
+    let window = Window::open().await?;
+    let (one, two) =
+        (window.tab(&server, "en").await?, window.tab(&server, "fr").await?);
+    for tab in [&one, &two] {
+        tab.page.bring_to_front().await?;
+        tab.is_live().await?;
+        tab.evaluate("globalThis.before = true").await?;
+        tab.click("increment").await?;
+    }
+    two.shows(2).await?;
+    server.kill()?;
+    for tab in [&one, &two] {
+        tab.page.bring_to_front().await?;
+        tab.is_lost(SOON).await?;
+    }
+    let _server = Server::start_again(lesson, address)?;
+    for (tab, value) in [(&one, 1), (&two, 2)] {
+        tab.page.bring_to_front().await?;
+        tab.is_live().await?;
+        // The new server counts from zero, and the page believes it.
+        tab.shows(value - 1).await?;
+        tab.click("increment").await?;
+        tab.shows(value).await?;
+        ensure!(
+            tab.evaluate("globalThis.before").await? == true,
+            "the page was reloaded"
+        );
+    }
+    Ok(())
+}
+
+/// A proxy answers 503 while the server behind it is away. One such answer ends an
+/// `EventSource` for ever.
+async fn page_survives_a_503(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let address = server.address;
+    let window = Window::open().await?;
+    let tab = window.tab(&server, "en").await?;
+    tab.is_live().await?;
+    server.kill()?;
+    let proxy = TcpListener::bind(address).await?;
+    for _answer in 0..2 {
+        let (mut client, _) =
+            timeout(SOON, proxy.accept()).await.context("no request")??;
+        let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\
+            Connection: close\r\n\r\n";
+        client.write_all(answer.as_bytes()).await?;
+        client.shutdown().await?;
+    }
+    tab.is_lost(SOON).await?;
+    drop(proxy);
+    let _server = Server::start_again(lesson, address)?;
+    tab.is_live().await?;
+    tab.click("increment").await?;
+    tab.shows(1).await
+}
+
+/// A stopped process looks like a broken network: connected, and silent.
+#[cfg(unix)]
+async fn page_notices_a_frozen_server(lesson: Lesson) -> Result<()> {
+    use nix::sys::signal::Signal;
+
+    let server = Server::start(lesson)?;
+    let window = Window::open().await?;
+    let tab = window.tab(&server, "en").await?;
+    tab.is_live().await?;
+    server.signal(Signal::SIGSTOP)?;
+    match lesson {
+        // A page sees no heartbeat comments, so it cannot miss them.
+        Lesson::Sse => {}
+        _ => tab.is_lost(SILENCE).await?,
+    }
+    server.signal(Signal::SIGCONT)?;
+    tab.is_live().await?;
+    tab.click("increment").await?;
+    tab.shows(1).await
+}
+
+async fn page_speaks_both_languages(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let window = Window::open().await?;
+    let tab = window.tab(&server, "fr-FR,fr;q=0.9").await?;
+    let lang = |lang, live| {
+        let status =
+            format!("document.querySelector('#status').textContent === '{live}'");
+        format!("document.documentElement.lang === '{lang}' && {status}")
+    };
+    tab.until(SOON, &lang("fr", "En direct")).await?;
+    tab.page.find_element("nav a[hreflang=en]").await?.click().await?;
+    tab.until(SOON, &lang("en", "Live")).await?;
+    tab.page.find_element("nav a[hreflang=fr]").await?.click().await?;
+    tab.until(SOON, &lang("fr", "En direct")).await?;
+    tab.no_trouble()
+}
+
+async fn page_says_why_a_click_failed(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let window = Window::open().await?;
+    let tab = window.tab(&server, "en").await?;
+    tab.is_live().await?;
+    server.kill()?;
+    tab.is_lost(SOON).await?;
+    tab.click("increment").await?;
+    let notice = "document.querySelector('#notice').textContent";
+    tab.until(SOON, &format!("{notice}.startsWith('The click was not sent')")).await
+}
+
+/// No violation found by axe-core, in either colour scheme.
+async fn page_is_accessible(lesson: Lesson) -> Result<()> {
+    let axe = fs::read_to_string(Path::new(AXE))
+        .context("run `npm ci` in compare/interop")?;
+    let server = Server::start(lesson)?;
+    let window = Window::open().await?;
+    let tab = window.tab(&server, "fr").await?;
+    tab.is_live().await?;
+    tab.click("increment").await?;
+    tab.shows(1).await?;
+    tab.page.evaluate(axe).await?;
+    for scheme in ["light", "dark"] {
+        let feature = MediaFeature::new("prefers-color-scheme", scheme);
+        tab.page.emulate_media_features(vec![feature]).await?;
+        let violations = "axe.run().then(({ violations, passes }) => ({
+            passes: passes.length,
+            violations: violations.flatMap(({ id, nodes }) => nodes.map((n) =>
+                `${id}: ${n.html} ${n.failureSummary}`)),
+        }))";
+        let report = tab.evaluate(violations).await?;
+        ensure!(report["passes"].as_u64() > Some(10), "axe-core did not run: {report}");
+        ensure!(report["violations"] == json!([]), "{scheme}: {report:#}");
+    }
+    Ok(())
+}
+
+/// At 390 px nothing is cut off, and every control is at least 44 px high and wide.
+async fn page_fits_a_phone(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let window = Window::open().await?;
+    let tab = window.tab(&server, "fr").await?;
+    tab.page.execute(SetDeviceMetricsOverrideParams::new(390, 844, 1.0, true)).await?;
+    tab.is_live().await?;
+    tab.until(SOON, "document.documentElement.scrollWidth === 390").await?;
+    let small = "[...document.querySelectorAll('button, a')].filter((control) => {
+        const { width, height } = control.getBoundingClientRect();
+        return width < 44 || height < 44;
+    }).map((control) => control.outerHTML)";
+    let small = tab.evaluate(small).await?;
+    ensure!(small == json!([]), "too small: {small}");
+    Ok(())
+}
+
+async fn hidden_page_does_not_poll() -> Result<()> {
+    let server = Server::start(Lesson::Polling)?;
+    let window = Window::open().await?;
+    let tab = window.tab(&server, "en").await?;
+    tab.is_live().await?;
+    let other = window.browser.new_page("about:blank").await?;
+    other.bring_to_front().await?;
+    tab.until(SOON, "document.hidden").await?;
+    let polls = "document.querySelectorAll('#wire [data-direction=up]').length";
+    // The poll that was under way when the tab was hidden may still end.
+    sleep(Duration::from_millis(1500)).await;
+    let before = tab.evaluate(polls).await?;
+    sleep(Duration::from_secs(4)).await;
+    ensure!(tab.evaluate(polls).await? == before, "a hidden tab went on polling");
+    tab.page.bring_to_front().await?;
+    tab.until(SOON, &format!("{polls} > {before}")).await
+}

@@ -75,7 +75,7 @@ fn trial(
 
 fn block_on(behaviour: impl Future<Output = Result<()>>) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(behaviour).map_err(|error| format!("{error:?}").into())
+    runtime.block_on(behaviour).map_err(|error| format!("{error:#}").into())
 }
 
 fn main() {
