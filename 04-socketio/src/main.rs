@@ -4,7 +4,10 @@
 
 mod bridge;
 
-use std::time::Duration;
+use std::{
+    future::{Ready, ready},
+    time::Duration,
+};
 
 use actix_web::{
     App, HttpServer, Responder,
@@ -68,15 +71,22 @@ async fn updates(
 }
 
 /// Event `command`: applies it and acknowledges with the snapshot it made, or a refusal.
-async fn command(
-    command: TryData<Command>,
+///
+/// Not `async`: each handler's future runs as a task of its own, and tasks overtake each
+/// other. What is done before the future is done in the order of the events.
+fn command(
+    argument: TryData<(Command,)>,
     State(counter): State<Data<Counter>>,
     ack: AckSender,
-) {
-    match command.0 {
-        Ok(command) => ack.send(&counter.apply(command).snapshot).ok(),
-        Err(error) => ack.send(&Refusal::new(error.to_string())).ok(),
+) -> Ready<()> {
+    match argument.0 {
+        Ok((command,)) => ack.send(&counter.apply(command).snapshot).ok(),
+        Err(error) => {
+            let reason = format!("these arguments are not one command: {error}");
+            ack.send(&Refusal::new(reason)).ok()
+        }
     };
+    ready(())
 }
 
 #[actix_web::main]
@@ -86,6 +96,9 @@ async fn main() -> std::io::Result<()> {
         .with_state(counter.clone())
         .ping_interval(HEARTBEAT)
         .ping_timeout(HEARTBEAT)
+        // Packets that may wait for a long-polling client; beyond, they would be lost. One
+        // request of 4 KiB can carry a hundred commands, and asks for as many answers.
+        .max_buffer_size(1024)
         .max_payload(MAX_BYTES as u64)
         .ws_max_message_size(MAX_BYTES)
         .ws_max_frame_size(MAX_BYTES)

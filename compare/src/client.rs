@@ -52,6 +52,8 @@ pub enum Bad {
     Unknown,
     /// A command with a field too many.
     ExtraField,
+    /// A command whose field stands twice.
+    Twice,
     /// Nothing.
     Empty,
     /// Longer than 4 KiB.
@@ -66,11 +68,12 @@ pub enum Bad {
 
 impl Bad {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NotJson,
         Self::WrongType,
         Self::Unknown,
         Self::ExtraField,
+        Self::Twice,
         Self::Empty,
         Self::TooLong,
         Self::Binary,
@@ -86,6 +89,7 @@ impl Bad {
             Self::WrongType => br#"["increment"]"#.to_vec(),
             Self::Unknown => br#"{"type":"double"}"#.to_vec(),
             Self::ExtraField => br#"{"type":"increment","by":2}"#.to_vec(),
+            Self::Twice => br#"{"type":"increment","type":"reset"}"#.to_vec(),
             Self::Empty => Vec::new(),
             Self::TooLong => {
                 format!(r#"{{"type":"increment"{}}}"#, " ".repeat(5000)).into_bytes()

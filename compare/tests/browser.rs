@@ -40,7 +40,7 @@ const SOON: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(60);
 
 const AXE: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/interop/node_modules/axe-core/axe.min.js");
+    concat!(env!("CARGO_MANIFEST_DIR"), "/node_modules/axe-core/axe.min.js");
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -338,8 +338,7 @@ async fn page_says_why_a_click_failed(lesson: Lesson) -> Result<()> {
 
 /// No violation found by axe-core, in either colour scheme.
 async fn page_is_accessible(lesson: Lesson) -> Result<()> {
-    let axe = fs::read_to_string(Path::new(AXE))
-        .context("run `npm ci` in compare/interop")?;
+    let axe = fs::read_to_string(Path::new(AXE)).context("run `npm ci` in compare")?;
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
     let tab = window.tab(&server, "fr").await?;

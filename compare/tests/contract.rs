@@ -456,6 +456,10 @@ async fn page_files(lesson: Lesson) -> Result<()> {
         ensure!(header(header::X_CONTENT_TYPE_OPTIONS) == Some("nosniff"));
         ensure!(header(header::ACCESS_CONTROL_ALLOW_ORIGIN).is_none());
     }
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let head = limited("answer", http.head(server.url("/")).send()).await??;
+    ensure!(head.status() == StatusCode::OK, "{head:?}");
+    ensure!(head.headers().contains_key(header::CONTENT_LENGTH), "{head:?}");
     let absent = get(&server, "/../Cargo.toml", &[]).await?;
     ensure!(absent.status() == StatusCode::NOT_FOUND);
     Ok(())

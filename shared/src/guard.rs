@@ -6,7 +6,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     error::JsonPayloadError,
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -33,8 +33,8 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// Middleware: refuses requests that another site's page makes, and sets the security
-/// headers.
+/// Middleware: refuses requests that another site's page makes, sets the security headers,
+/// and answers HEAD wherever GET is answered.
 ///
 /// A browser lets any page open a WebSocket to any server, or send it a simple POST; it
 /// only says where the page came from, in `Origin` (RFC 6454, section 7; RFC 6455, section
@@ -45,9 +45,14 @@ const HEADERS: [(HeaderName, HeaderValue); 3] = [
 /// # Errors
 /// Those of the handler, unchanged.
 pub async fn guard(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    // Whoever answers GET must answer HEAD (RFC 9110, section 9.1). actix-web leaves the
+    // body out by itself, but routes would have to name the method.
+    if request.method() == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
     let refusal = foreign_origin(request.headers());
     let mut response = if let Some(refusal) = refusal {
         let answer = HttpResponse::Forbidden().json(refusal);

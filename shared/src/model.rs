@@ -2,15 +2,18 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::error::Category;
 
 /// The longest command that a lesson reads, in bytes: body, frame or event.
 pub const MAX_BYTES: usize = 4096;
 
 /// Client → server: what to do to the counter, as `{"type":"increment"}`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase", try_from = "Map<String, Value>")]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase", remote = "Self")]
 pub enum Command {
     /// Adds one; stays at [`i32::MAX`].
     Increment,
@@ -20,33 +23,43 @@ pub enum Command {
     Reset,
 }
 
-/// Reads a command from a JSON object.
+/// Reads a command from an object that has the field `type`, once, and no other.
 ///
-/// Written by hand because the derived code also takes the array `["increment"]`, and lets
-/// fields pass that mean nothing: `{"type":"increment","by":5}` would add one.
-///
-/// # Errors
-/// What is wrong with the object.
-impl TryFrom<Map<String, Value>> for Command {
-    type Error = String;
-
-    fn try_from(mut fields: Map<String, Value>) -> Result<Self, String> {
-        let kind = fields.remove("type").ok_or("the field \"type\" is missing")?;
-        let command = match kind.as_str() {
-            Some("increment") => Self::Increment,
-            Some("decrement") => Self::Decrement,
-            Some("reset") => Self::Reset,
-            _ => {
-                let known = r#""increment", "decrement" or "reset""#;
-                return Err(format!("\"type\" is {kind}, not {known}"));
-            }
-        };
-        match fields.keys().next() {
-            Some(field) => Err(format!("a command has no field {field:?}")),
-            None => Ok(command),
-        }
+/// Written by hand because the derived code is too kind: it takes the array `["increment"]`
+/// and the object `{"type":"increment","by":5}` for commands that add one.
+impl<'de> Deserialize<'de> for Command {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object)
     }
 }
+
+struct Object;
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Command;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"an object such as {"type":"increment"}"#)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Command, A::Error> {
+        let mut command = None;
+        while let Some(field) = fields.next_key::<String>()? {
+            match field.as_str() {
+                "type" if command.is_some() => {
+                    return Err(A::Error::duplicate_field("type"));
+                }
+                "type" => command = Some(fields.next_value::<Kind>()?.0),
+                _ => return Err(A::Error::unknown_field(&field, &["type"])),
+            }
+        }
+        command.ok_or_else(|| A::Error::missing_field("type"))
+    }
+}
+
+/// The value of the field `type`.
+#[derive(Deserialize)]
+struct Kind(#[serde(with = "Command")] Command);
 
 /// Reads a command from JSON text.
 ///
@@ -105,12 +118,10 @@ impl fmt::Display for Refusal {
 
 impl From<serde_json::Error> for Refusal {
     fn from(error: serde_json::Error) -> Self {
-        let what = if error.is_eof() {
-            "the command ends too early"
-        } else if error.is_syntax() {
-            "the command is not JSON"
-        } else {
-            "this JSON is not a command"
+        let what = match error.classify() {
+            Category::Data => "this JSON is not a command",
+            Category::Eof => "the command ends too early",
+            Category::Io | Category::Syntax => "the command is not JSON",
         };
         Self::new(format!("{what}: {error}"))
     }

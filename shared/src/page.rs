@@ -99,7 +99,6 @@ pub fn files(client: &'static str) -> impl FnOnce(&mut ServiceConfig) {
 ///
 /// When it is missing it prints one line that says what to do, and ends the process with
 /// exit code 1.
-#[must_use]
 pub fn npm_script(
     path: &'static str,
     file: &'static str,

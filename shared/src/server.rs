@@ -4,7 +4,7 @@ use std::{
     any::Any,
     env,
     fmt::Debug,
-    io,
+    io::{self, IsTerminal},
     net::{IpAddr, SocketAddr, TcpListener},
     process,
 };
@@ -62,6 +62,7 @@ where
 {
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
     let listener = listen(port).unwrap_or_else(|reason| {

@@ -135,9 +135,14 @@ async function socketio() {
   for (const options of ways) {
     const way = options.transports?.[0] ?? 'upgrade';
     const client = `socket.io-client, ${way}`;
-    // Without `forceNew` the two would share one connection.
-    const sockets = [1, 2].map(() => io(base, { forceNew: true, ...options }));
-    for (const socket of sockets) socket.on('connect_error', fail);
+    // Without `forceNew` the two would share one connection; and one that came back by
+    // itself would hide that the server had dropped it.
+    const fixed = { forceNew: true, reconnection: false };
+    const sockets = [1, 2].map(() => io(base, { ...fixed, ...options }));
+    for (const socket of sockets) {
+      socket.on('connect_error', fail);
+      socket.on('disconnect', reason => fail(new Error(reason)));
+    }
     const [one, two] = sockets.map(socket => follow(socket, 'counter', event => event));
     const [socket] = sockets;
     const command = argument => socket.emitWithAck('command', argument);
@@ -150,13 +155,22 @@ async function socketio() {
     const expected = way === 'upgrade' ? 'websocket' : way;
     if (engine.transport.name !== expected) await once(engine, 'upgrade');
     assert.equal(engine.transport.name, expected);
-    check(`${client}: an unknown command is refused`);
+    check(`${client}: an unknown command, or two at once, are refused`);
     assert(isRefusal(await command({ type: 'double' })), 'not a refusal');
+    const both = await socket.emitWithAck('command', INCREMENT, INCREMENT);
+    assert(isRefusal(both), 'not a refusal');
     check(`${client}: no argument and no acknowledgement do no harm`);
     socket.emit('command');
     socket.emit('command', INCREMENT);
     await two(hasVersion(made.version + 1));
-    assert.equal((await increment()).version, made.version + 2);
+    let { version } = await increment();
+    assert.equal(version, made.version + 2);
+    // More than a queue holds, and enough for tasks to overtake each other.
+    for (let burst = 1; burst <= 10; burst += 1) {
+      check(`${client}: 200 commands are acknowledged in order, burst ${burst}`);
+      const answers = await Promise.all(Array.from({ length: 200 }, increment));
+      for (const answer of answers) assert.equal(answer.version, (version += 1));
+    }
   }
 }
 

@@ -1,0 +1,80 @@
+# Recipes for readers. `just` alone lists them.
+# Every line is one plain command, so that they work in any shell, PowerShell too.
+
+set windows-shell := ["powershell.exe", "-NoLogo", "-Command"]
+
+lessons := "01-polling 02-sse 03-websocket 04-socketio"
+
+# `just PORT=9000 run 02-sse` works in every shell; `just HOST=0.0.0.0 …` lets others join.
+export PORT := env("PORT", "")
+export HOST := env("HOST", "")
+
+[private]
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# Run a lesson, such as `just run 02-sse`, until Ctrl-C
+[group('follow the course')]
+run LESSON: (known LESSON) (client LESSON)
+    cargo run --bin {{ LESSON }}
+
+# Run the four lessons at once, each on its own port
+[group('follow the course')]
+all: (client "04-socketio") build-lessons run-all
+
+# Show what differs between two lessons, such as `just diff 02-sse 03-websocket`
+[group('follow the course')]
+[no-exit-message]
+diff A B: (known A) (known B)
+    -@git --no-pager diff --no-index {{ A }}/src {{ B }}/src
+    -@git --no-pager diff --no-index {{ A }}/client.js {{ B }}/client.js
+
+# Run every test: about two minutes; needs Chromium, Chrome or Edge
+[group('work on it')]
+test: (client "04-socketio") test-clients
+    cargo test --workspace --locked
+
+# Run the tests that need neither a browser nor Node.js
+[group('work on it')]
+test-quick: (client "04-socketio")
+    cargo test --workspace --locked --lib --bins
+    cargo test --package compare --locked --test contract
+
+# Check the format and the lints
+[group('work on it')]
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+# Format the code
+[group('work on it')]
+fmt:
+    cargo fmt --all
+
+# Remove all that was built or downloaded
+[group('work on it')]
+clean:
+    cargo clean
+    git clean -Xdfq 04-socketio compare
+
+[private]
+@known LESSON:
+    {{ if " " + lessons + " " =~ " " + LESSON + " " { "" } else { error("there is no lesson " + LESSON + "; the lessons are " + lessons) } }}
+
+# The browser client of Socket.IO comes from npm, the first time. Without it the lesson
+# itself says what to do.
+[private]
+client LESSON:
+    -@{{ if LESSON + path_exists("04-socketio/node_modules") == "04-socketiofalse" { "npm ci --prefix 04-socketio --fetch-retries=0 --no-audit --no-fund" } else { "" } }}
+
+[private]
+test-clients:
+    @{{ if path_exists("compare/node_modules") == "false" { "npm ci --prefix compare --fetch-retries=0 --no-audit --no-fund" } else { "" } }}
+
+[private]
+build-lessons:
+    cargo build --bin 01-polling --bin 02-sse --bin 03-websocket --bin 04-socketio
+
+[private]
+[parallel]
+run-all: (run "01-polling") (run "02-sse") (run "03-websocket") (run "04-socketio")
