@@ -32,7 +32,7 @@ diff A B: (known A) (known B)
 # Run every test: about two minutes; needs Chromium, Chrome or Edge
 [group('work on it')]
 test: (client "04-socketio") test-clients
-    cargo test --workspace --locked
+    cargo test --workspace --locked --no-fail-fast
 
 # Run the tests that need neither a browser nor Node.js
 [group('work on it')]
