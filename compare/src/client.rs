@@ -383,6 +383,8 @@ struct Packets {
     socket: WebSocket,
     acks: u64,
     early: VecDeque<Snapshot>,
+    /// How the connection ended.
+    end: &'static str,
 }
 
 impl Packets {
@@ -390,7 +392,7 @@ impl Packets {
         let query = "EIO=4&transport=websocket";
         let url = format!("ws://{}/socket.io/?{query}", server.address);
         let (socket, _) = limited("handshake", connect_async(url)).await??;
-        let mut client = Self { socket, acks: 0, early: VecDeque::new() };
+        let mut client = Self { socket, acks: 0, early: VecDeque::new(), end: "" };
         let open = client.packet().await?.context("closed")?;
         ensure!(open.starts_with('0'), "{open}");
         client.write("40").await?;
@@ -406,14 +408,16 @@ impl Packets {
     /// The next packet that is not a heartbeat; nothing when the server has closed.
     async fn packet(&mut self) -> Result<Option<String>> {
         loop {
-            let Some(frame) = limited("packet", self.socket.next()).await? else {
-                return Ok(None);
-            };
-            match frame {
-                Ok(Message::Text(text)) if text == "2" => self.write("3").await?,
-                Ok(Message::Text(text)) => return Ok(Some(text.to_string())),
-                Ok(Message::Close(_)) | Err(_) => return Ok(None),
-                Ok(_) => {}
+            match limited("packet", self.socket.next()).await? {
+                Some(Ok(Message::Text(text))) if text == "2" => self.write("3").await?,
+                Some(Ok(Message::Text(text))) => return Ok(Some(text.to_string())),
+                Some(Ok(Message::Close(_))) => self.end = "close frame",
+                Some(Ok(_)) => {}
+                Some(Err(_)) if self.end.is_empty() => {
+                    self.end = "connection lost";
+                    return Ok(None);
+                }
+                Some(Err(_)) | None => return Ok(None),
             }
         }
     }
@@ -492,12 +496,12 @@ impl Client for Packets {
                     error.with_context(|| format!("not a refusal: {answer}"))?,
                 )
             }
-            None => Outcome::Closed("disconnect".to_owned()),
+            None => Outcome::Closed(self.end.to_owned()),
         })
     }
 
     async fn farewell(&mut self) -> Result<String> {
         while self.packet().await?.is_some() {}
-        Ok("disconnect".to_owned())
+        Ok(self.end.to_owned())
     }
 }

@@ -138,16 +138,19 @@ async fn every_command(lesson: Lesson) -> Result<()> {
 
 /// Reads snapshots until `version`, and checks that none goes back.
 async fn until(client: &mut dyn Client, version: u64) -> Result<Snapshot> {
-    let reached = async {
-        let mut last = client.next().await?;
-        while last.version < version {
-            let next = client.next().await?;
-            ensure!(next.version >= last.version, "{next:?} after {last:?}");
-            last = next;
-        }
-        Ok(last)
-    };
-    let last = limited("last version", reached).await??;
+    let mut last = client.next().await?;
+    while last.version < version {
+        let newer = async {
+            loop {
+                let next = client.next().await?;
+                ensure!(next.version >= last.version, "{next:?} after {last:?}");
+                if next.version > last.version {
+                    return Ok(next);
+                }
+            }
+        };
+        last = limited("newer version", newer).await??;
+    }
     ensure!(last.version == version, "{last:?} is past version {version}");
     Ok(last)
 }
@@ -228,7 +231,7 @@ fn closes(lesson: Lesson, bad: Bad) -> Option<&'static str> {
         (Lesson::WebSocket, Bad::NotUtf8) => Some("1007"),
         // A packet that cannot be read at all is an error of the protocol, not of the event.
         (Lesson::SocketIo, Bad::NotJson | Bad::TooLong | Bad::NotUtf8) => {
-            Some("disconnect")
+            Some("close frame")
         }
         _ => None,
     }
@@ -379,7 +382,7 @@ async fn stop_tells_the_clients(
         Lesson::Polling => "no answer",
         Lesson::Sse => "end of the stream",
         Lesson::WebSocket => "1001",
-        Lesson::SocketIo => "disconnect",
+        Lesson::SocketIo => "close frame",
     };
     for farewell in farewells? {
         ensure!(farewell == expected, "{farewell}");
