@@ -29,7 +29,12 @@ diff A B: (known A) (known B)
     -@git --no-pager diff --no-index {{ A }}/src {{ B }}/src
     -@git --no-pager diff --no-index {{ A }}/client.js {{ B }}/client.js
 
-# Run every test: about two minutes; needs Chromium, Chrome or Edge
+# Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
+[group('follow the course')]
+drill NAME LESSON: (client LESSON)
+    cargo run --quiet --bin compare -- drill {{ NAME }} {{ LESSON }}
+
+# Run every test: a few minutes; needs Chromium, Chrome or Edge
 [group('work on it')]
 test: (client "04-socketio") test-clients
     cargo test --workspace --locked --no-fail-fast

@@ -1,11 +1,12 @@
 // Lesson 3, WebSocket: one connection, and messages both ways.
 
-import { backoff, commands, show, status, wire } from "/page.js";
+import { backoff, commands, failed, show, status, wire } from "/page.js";
 
 const SILENCE = 35_000; // ms; the server is heard at least every 15 s
 let failures = 0;
 let silence;
 let socket;
+let unanswered = false;
 
 function updates() {
   socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws");
@@ -15,6 +16,7 @@ function updates() {
   };
   socket.onmessage = ({ data }) => {
     heard();
+    unanswered = false;
     wire("down", data);
     show(JSON.parse(data));
   };
@@ -34,6 +36,8 @@ function lost() {
   socket.close();
   clearTimeout(silence);
   status("lost");
+  if (unanswered) failed("WebSocket has no acknowledgement");
+  unanswered = false;
   setTimeout(updates, backoff(++failures));
 }
 
@@ -42,6 +46,7 @@ async function command(command) {
   const text = JSON.stringify(command);
   wire("up", text);
   socket.send(text);
+  unanswered = true;
 }
 
 commands(command);

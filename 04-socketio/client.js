@@ -4,7 +4,15 @@ import { io } from "/socket.io.js";
 import { commands, show, status, wire } from "/page.js";
 
 const TYPES = ["open", "close", "ping", "pong", "message", "upgrade", "noop"];
-const socket = io({ reconnectionDelay: 500, reconnectionDelayMax: 10_000 });
+// Each click is sent again until it is acknowledged, and counted once: by its id.
+const socket = io({
+  ackTimeout: 3000,
+  retries: Infinity,
+  reconnectionDelay: 500,
+  reconnectionDelayMax: 10_000,
+});
+const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
+let clicks = 0;
 
 function updates() {
   socket.on("connect", () => status("live"));
@@ -19,7 +27,8 @@ function updates() {
 }
 
 function command(command) {
-  return socket.timeout(5000).emitWithAck("command", command);
+  clicks += 1;
+  return socket.emitWithAck("command", { ...command, id: `${page}-${clicks}` });
 }
 
 commands(command);

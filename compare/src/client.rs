@@ -54,6 +54,10 @@ pub enum Bad {
     ExtraField,
     /// A command whose field stands twice.
     Twice,
+    /// An id of 65 bytes.
+    LongId,
+    /// An id that is not text.
+    NumberId,
     /// Nothing.
     Empty,
     /// Longer than 4 KiB.
@@ -68,12 +72,14 @@ pub enum Bad {
 
 impl Bad {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::NotJson,
         Self::WrongType,
         Self::Unknown,
         Self::ExtraField,
         Self::Twice,
+        Self::LongId,
+        Self::NumberId,
         Self::Empty,
         Self::TooLong,
         Self::Binary,
@@ -90,6 +96,11 @@ impl Bad {
             Self::Unknown => br#"{"type":"double"}"#.to_vec(),
             Self::ExtraField => br#"{"type":"increment","by":2}"#.to_vec(),
             Self::Twice => br#"{"type":"increment","type":"reset"}"#.to_vec(),
+            Self::LongId => {
+                format!(r#"{{"type":"increment","id":"{}"}}"#, "x".repeat(65))
+                    .into_bytes()
+            }
+            Self::NumberId => br#"{"type":"increment","id":1}"#.to_vec(),
             Self::Empty => Vec::new(),
             Self::TooLong => {
                 format!(r#"{{"type":"increment"{}}}"#, " ".repeat(5000)).into_bytes()
@@ -113,8 +124,14 @@ pub enum Outcome {
 /// One client of the counter, connected.
 #[async_trait]
 pub trait Client: Send {
+    /// Sends the text of a command, and checks that it is accepted where the transport
+    /// says so.
+    async fn send_text(&mut self, command: String) -> Result<()>;
+
     /// Sends a command such as `increment`.
-    async fn send(&mut self, command: &str) -> Result<()>;
+    async fn send(&mut self, kind: &str) -> Result<()> {
+        self.send_text(json!({ "type": kind }).to_string()).await
+    }
 
     /// The next snapshot that the server sends.
     async fn next(&mut self) -> Result<Snapshot>;
@@ -147,10 +164,6 @@ pub async fn limited<T>(what: &str, future: impl Future<Output = T>) -> Result<T
     timeout(LIMIT, future).await.with_context(|| format!("no {what} within {LIMIT:?}"))
 }
 
-fn command(kind: &str) -> String {
-    json!({ "type": kind }).to_string()
-}
-
 fn error_of(message: &Value) -> Option<String> {
     let error = message.as_object().filter(|fields| fields.len() == 1)?.get("error")?;
     Some(error.as_str()?.to_owned())
@@ -176,8 +189,8 @@ impl Post {
         Ok((response.status(), response.json().await?))
     }
 
-    async fn command(&self, kind: &str) -> Result<()> {
-        let (status, answer) = self.send(command(kind).into()).await?;
+    async fn command(&self, command: String) -> Result<()> {
+        let (status, answer) = self.send(command.into()).await?;
         ensure!(status == StatusCode::OK, "{status} {answer}");
         serde_json::from_value::<Snapshot>(answer)?;
         Ok(())
@@ -206,7 +219,7 @@ impl Polling {
 
 #[async_trait]
 impl Client for Polling {
-    async fn send(&mut self, command: &str) -> Result<()> {
+    async fn send_text(&mut self, command: String) -> Result<()> {
         self.post.command(command).await
     }
 
@@ -262,17 +275,20 @@ impl Events {
 
 #[async_trait]
 impl Client for Events {
-    async fn send(&mut self, command: &str) -> Result<()> {
+    async fn send_text(&mut self, command: String) -> Result<()> {
         self.post.command(command).await
     }
 
     async fn next(&mut self) -> Result<Snapshot> {
-        loop {
-            let event = limited("event", self.events.next()).await?;
-            if let Some(data) = event.context("end of the stream")??.data {
-                return Ok(serde_json::from_str(&data)?);
+        let next = async {
+            loop {
+                let event = self.events.next().await.context("end of the stream")??;
+                if let Some(data) = event.data {
+                    return Ok(serde_json::from_str(&data)?);
+                }
             }
-        }
+        };
+        limited("event", next).await?
     }
 
     async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {
@@ -306,30 +322,30 @@ impl Frames {
     }
 
     async fn frame(&mut self) -> Result<Message> {
-        limited("frame", self.socket.next())
-            .await?
-            .context("no close frame")?
-            .map_err(Into::into)
+        self.socket.next().await.context("no close frame")?.map_err(Into::into)
     }
 }
 
 #[async_trait]
 impl Client for Frames {
-    async fn send(&mut self, kind: &str) -> Result<()> {
-        Ok(self.socket.send(Message::text(command(kind))).await?)
+    async fn send_text(&mut self, command: String) -> Result<()> {
+        Ok(self.socket.send(Message::text(command)).await?)
     }
 
     async fn next(&mut self) -> Result<Snapshot> {
         if let Some(snapshot) = self.early.pop_front() {
             return Ok(snapshot);
         }
-        loop {
-            match self.frame().await? {
-                Message::Text(text) => return Ok(serde_json::from_str(&text)?),
-                Message::Ping(_) | Message::Pong(_) => {}
-                other => bail!("unexpected {other:?}"),
+        let snapshot = async {
+            loop {
+                match self.frame().await? {
+                    Message::Text(text) => return Ok(serde_json::from_str(&text)?),
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    other => bail!("unexpected {other:?}"),
+                }
             }
-        }
+        };
+        limited("snapshot", snapshot).await?
     }
 
     async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {
@@ -340,19 +356,24 @@ impl Client for Frames {
             (_, Err(error)) => raw_text(error.into_bytes()),
         };
         self.socket.send(frame).await?;
-        loop {
-            match self.frame().await? {
-                Message::Text(text) => match error_of(&serde_json::from_str(&text)?) {
-                    Some(error) => return Ok(Outcome::Refused(error)),
-                    None => self.early.push_back(serde_json::from_str(&text)?),
-                },
-                Message::Close(Some(why)) => {
-                    return Ok(Outcome::Closed(u16::from(why.code).to_string()));
+        let outcome = async {
+            loop {
+                match self.frame().await? {
+                    Message::Text(text) => {
+                        match error_of(&serde_json::from_str(&text)?) {
+                            Some(error) => return Ok(Outcome::Refused(error)),
+                            None => self.early.push_back(serde_json::from_str(&text)?),
+                        }
+                    }
+                    Message::Close(Some(why)) => {
+                        return Ok(Outcome::Closed(u16::from(why.code).to_string()));
+                    }
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    other => bail!("unexpected {other:?}"),
                 }
-                Message::Ping(_) | Message::Pong(_) => {}
-                other => bail!("unexpected {other:?}"),
             }
-        }
+        };
+        limited("answer", outcome).await?
     }
 
     async fn farewell(&mut self) -> Result<String> {
@@ -393,10 +414,11 @@ impl Packets {
         let url = format!("ws://{}/socket.io/?{query}", server.address);
         let (socket, _) = limited("handshake", connect_async(url)).await??;
         let mut client = Self { socket, acks: 0, early: VecDeque::new(), end: "" };
-        let open = client.packet().await?.context("closed")?;
+        let open = limited("open packet", client.packet()).await??.context("closed")?;
         ensure!(open.starts_with('0'), "{open}");
         client.write("40").await?;
-        let connected = client.packet().await?.context("closed")?;
+        let connected = limited("connect packet", client.packet()).await??;
+        let connected = connected.context("closed")?;
         ensure!(connected.starts_with("40{"), "{connected}");
         Ok(client)
     }
@@ -408,7 +430,7 @@ impl Packets {
     /// The next packet that is not a heartbeat; nothing when the server has closed.
     async fn packet(&mut self) -> Result<Option<String>> {
         loop {
-            match limited("packet", self.socket.next()).await? {
+            match self.socket.next().await {
                 Some(Ok(Message::Text(text))) if text == "2" => self.write("3").await?,
                 Some(Ok(Message::Text(text))) => return Ok(Some(text.to_string())),
                 Some(Ok(Message::Close(_))) => self.end = "close frame",
@@ -434,15 +456,18 @@ impl Packets {
 
     async fn ack(&mut self, id: u64) -> Result<Option<Value>> {
         let ack = format!("43{id}[");
-        while let Some(packet) = self.packet().await? {
-            if packet.starts_with(&ack) {
-                let [answer]: [Value; 1] =
-                    serde_json::from_str(&packet[ack.len() - 1..])?;
-                return Ok(Some(answer));
+        let answer = async {
+            while let Some(packet) = self.packet().await? {
+                if packet.starts_with(&ack) {
+                    let [answer]: [Value; 1] =
+                        serde_json::from_str(&packet[ack.len() - 1..])?;
+                    return Ok(Some(answer));
+                }
+                self.early.extend(snapshot(&packet)?);
             }
-            self.early.extend(snapshot(&packet)?);
-        }
-        Ok(None)
+            Ok(None)
+        };
+        limited("acknowledgement", answer).await?
     }
 }
 
@@ -455,8 +480,8 @@ fn snapshot(packet: &str) -> Result<Option<Snapshot>> {
 
 #[async_trait]
 impl Client for Packets {
-    async fn send(&mut self, kind: &str) -> Result<()> {
-        let answer = self.emit(&command(kind)).await?.context("closed")?;
+    async fn send_text(&mut self, command: String) -> Result<()> {
+        let answer = self.emit(&command).await?.context("closed")?;
         serde_json::from_value::<Snapshot>(answer)?;
         Ok(())
     }
@@ -465,12 +490,15 @@ impl Client for Packets {
         if let Some(snapshot) = self.early.pop_front() {
             return Ok(snapshot);
         }
-        loop {
-            let packet = self.packet().await?.context("closed")?;
-            if let Some(snapshot) = snapshot(&packet)? {
-                return Ok(snapshot);
+        let next = async {
+            loop {
+                let packet = self.packet().await?.context("closed")?;
+                if let Some(snapshot) = snapshot(&packet)? {
+                    return Ok(snapshot);
+                }
             }
-        }
+        };
+        limited("snapshot", next).await?
     }
 
     async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {
@@ -501,7 +529,10 @@ impl Client for Packets {
     }
 
     async fn farewell(&mut self) -> Result<String> {
-        while self.packet().await?.is_some() {}
-        Ok(self.end.to_owned())
+        let ended = async {
+            while self.packet().await?.is_some() {}
+            Ok(self.end.to_owned())
+        };
+        limited("end of the connection", ended).await?
     }
 }

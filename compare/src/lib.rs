@@ -4,7 +4,11 @@
 //! messages are written out again as the contract has them, so that a change of the one
 //! is noticed by the other.
 
+pub mod browser;
 pub mod client;
+pub mod drills;
+pub mod raw;
+pub mod relay;
 pub mod server;
 
 pub use client::{Bad, Client, Outcome, Snapshot, connect};

@@ -179,7 +179,7 @@ impl Server {
     ///
     /// # Errors
     /// When it has panicked.
-    pub fn kill(mut self) -> Result<()> {
+    pub fn kill(&mut self) -> Result<()> {
         self.reap()
     }
 

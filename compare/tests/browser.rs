@@ -1,39 +1,22 @@
 //! The pages, in a real headless Chromium, Chrome or Edge, against the real binaries.
-//!
-//! `CHROME=/path/to/it` names the browser where it is not found by itself.
 
-use std::{
-    fs,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
-use chromiumoxide::{
-    Browser, BrowserConfig, Page,
-    cdp::{
-        browser_protocol::{
-            emulation::{MediaFeature, SetDeviceMetricsOverrideParams},
-            log::EventEntryAdded,
-            network::{EventRequestWillBeSent, Headers, SetExtraHttpHeadersParams},
-        },
-        js_protocol::runtime::{EventConsoleApiCalled, EventExceptionThrown},
-    },
+use anyhow::{Context, Result, ensure};
+use chromiumoxide::cdp::browser_protocol::emulation::{
+    MediaFeature, SetDeviceMetricsOverrideParams,
 };
-use compare::{Lesson, Server};
-use futures_util::StreamExt;
+use compare::{
+    Lesson, Server,
+    browser::{SOON, Window},
+};
 use libtest_mimic::{Arguments, Failed, Trial};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 use tokio::{
     io::AsyncWriteExt,
     net::TcpListener,
     time::{sleep, timeout},
 };
-
-/// How long a page may take for what it should do soon. Its longest back-off is 10 s.
-const SOON: Duration = Duration::from_secs(30);
 
 /// How long a page may take to notice a server that says nothing: the lessons' heartbeats
 /// are 15 s apart, and a page waits for more than two.
@@ -75,131 +58,13 @@ fn block_on(behaviour: impl Future<Output = Result<()>>) -> Result<(), Failed> {
     runtime.block_on(behaviour).map_err(|error| format!("{error:#}").into())
 }
 
-/// A browser of its own for one test, closed at its end.
-struct Window {
-    browser: Browser,
-    _profile: TempDir,
-}
-
-impl Window {
-    async fn open() -> Result<Self> {
-        let profile = tempfile::tempdir()?;
-        let config = BrowserConfig::builder()
-            .user_data_dir(profile.path())
-            // In CI the tests run as root, where Chromium's sandbox cannot. Pages are ours.
-            .no_sandbox()
-            .args(["disable-background-networking", "disable-component-update"])
-            .launch_timeout(SILENCE)
-            .build()
-            .map_err(anyhow::Error::msg)?;
-        let (browser, mut handler) = Browser::launch(config).await?;
-        tokio::spawn(async move { while handler.next().await.is_some() {} });
-        Ok(Self { browser, _profile: profile })
-    }
-
-    async fn tab(&self, server: &Server, language: &str) -> Result<Tab> {
-        let page = self.browser.new_page("about:blank").await?;
-        page.enable_log().await?;
-        let headers = Headers::new(json!({ "Accept-Language": language }));
-        page.execute(SetExtraHttpHeadersParams::new(headers)).await?;
-        let tab = Tab { page, troubles: Arc::default() };
-        tab.watch::<EventConsoleApiCalled>(|event| Some(format!("{event:?}"))).await?;
-        tab.watch::<EventExceptionThrown>(|event| Some(format!("{event:?}"))).await?;
-        tab.watch::<EventEntryAdded>(|event| Some(event.entry.text.clone())).await?;
-        let own = [server.url("/"), format!("ws://{}/", server.address)];
-        tab.watch::<EventRequestWillBeSent>(move |event| {
-            let url = &event.request.url;
-            let allowed =
-                own.iter().any(|own| url.starts_with(own)) || url == "about:blank";
-            (!allowed).then(|| format!("request to {url}"))
-        })
-        .await?;
-        tab.page.goto(server.url("/")).await?;
-        Ok(tab)
-    }
-}
-
-struct Tab {
-    page: Page,
-    /// Console messages, exceptions and requests to other hosts.
-    troubles: Arc<Mutex<Vec<String>>>,
-}
-
-impl Tab {
-    async fn watch<E>(
-        &self,
-        trouble: impl Fn(&E) -> Option<String> + Send + 'static,
-    ) -> Result<()>
-    where
-        E: chromiumoxide::cdp::IntoEventKind + Unpin + Send + Sync + 'static,
-    {
-        let mut events = self.page.event_listener::<E>().await?;
-        let troubles = self.troubles.clone();
-        tokio::spawn(async move {
-            while let Some(event) = events.next().await {
-                let mut troubles =
-                    troubles.lock().unwrap_or_else(PoisonError::into_inner);
-                troubles.extend(trouble(&event));
-            }
-        });
-        Ok(())
-    }
-
-    fn no_trouble(&self) -> Result<()> {
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        ensure!(troubles.is_empty(), "{troubles:#?}");
-        Ok(())
-    }
-
-    async fn evaluate(&self, script: &str) -> Result<Value> {
-        let result =
-            self.page.evaluate(script).await.with_context(|| script.to_owned())?;
-        Ok(result.value().cloned().unwrap_or_default())
-    }
-
-    /// Waits until the script's value is true.
-    async fn until(&self, limit: Duration, script: &str) -> Result<()> {
-        let met = async {
-            // While a page loads there is nothing yet to evaluate in.
-            while self.evaluate(script).await.ok() != Some(Value::Bool(true)) {
-                sleep(Duration::from_millis(20)).await;
-            }
-        };
-        match timeout(limit, met).await {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                let text = self.evaluate("document.body.innerText").await?;
-                bail!("not within {limit:?}: {script}\n{text}\n{:#?}", self.troubles)
-            }
-        }
-    }
-
-    async fn is_live(&self) -> Result<()> {
-        self.until(SOON, "document.querySelector('#status').dataset.state === 'live'")
-            .await
-    }
-
-    async fn is_lost(&self, limit: Duration) -> Result<()> {
-        self.until(limit, "document.querySelector('#status').dataset.state === 'lost'")
-            .await
-    }
-
-    async fn shows(&self, value: i64) -> Result<()> {
-        let shown = "document.querySelector('#value').textContent";
-        self.until(SOON, &format!("{shown} === '{value}'")).await
-    }
-
-    async fn click(&self, id: &str) -> Result<()> {
-        self.page.find_element(format!("#{id}")).await?.click().await?;
-        Ok(())
-    }
-}
-
 async fn pages_see_each_other(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let (one, two) =
-        (window.tab(&server, "en").await?, window.tab(&server, "fr").await?);
+    let (one, two) = (
+        window.tab(server.address, "en").await?,
+        window.tab(server.address, "fr").await?,
+    );
     one.is_live().await?;
     two.is_live().await?;
     let steps = [
@@ -227,11 +92,13 @@ async fn pages_see_each_other(lesson: Lesson) -> Result<()> {
 }
 
 async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+    let mut server = Server::start(lesson)?;
     let address = server.address;
     let window = Window::open().await?;
-    let (one, two) =
-        (window.tab(&server, "en").await?, window.tab(&server, "fr").await?);
+    let (one, two) = (
+        window.tab(server.address, "en").await?,
+        window.tab(server.address, "fr").await?,
+    );
     for tab in [&one, &two] {
         tab.page.bring_to_front().await?;
         tab.is_live().await?;
@@ -263,10 +130,10 @@ async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {
 /// A proxy answers 503 while the server behind it is away. One such answer ends an
 /// `EventSource` for ever.
 async fn page_survives_a_503(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+    let mut server = Server::start(lesson)?;
     let address = server.address;
     let window = Window::open().await?;
-    let tab = window.tab(&server, "en").await?;
+    let tab = window.tab(server.address, "en").await?;
     tab.is_live().await?;
     server.kill()?;
     let proxy = TcpListener::bind(address).await?;
@@ -293,7 +160,7 @@ async fn page_notices_a_frozen_server(lesson: Lesson) -> Result<()> {
 
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(&server, "en").await?;
+    let tab = window.tab(server.address, "en").await?;
     tab.is_live().await?;
     server.signal(Signal::SIGSTOP)?;
     match lesson {
@@ -310,7 +177,7 @@ async fn page_notices_a_frozen_server(lesson: Lesson) -> Result<()> {
 async fn page_speaks_both_languages(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(&server, "fr-FR,fr;q=0.9").await?;
+    let tab = window.tab(server.address, "fr-FR,fr;q=0.9").await?;
     let lang = |lang, live| {
         let status =
             format!("document.querySelector('#status').textContent === '{live}'");
@@ -325,9 +192,9 @@ async fn page_speaks_both_languages(lesson: Lesson) -> Result<()> {
 }
 
 async fn page_says_why_a_click_failed(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+    let mut server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(&server, "en").await?;
+    let tab = window.tab(server.address, "en").await?;
     tab.is_live().await?;
     server.kill()?;
     tab.is_lost(SOON).await?;
@@ -341,7 +208,7 @@ async fn page_is_accessible(lesson: Lesson) -> Result<()> {
     let axe = fs::read_to_string(Path::new(AXE)).context("run `npm ci` in compare")?;
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(&server, "fr").await?;
+    let tab = window.tab(server.address, "fr").await?;
     tab.is_live().await?;
     tab.click("increment").await?;
     tab.shows(1).await?;
@@ -365,7 +232,7 @@ async fn page_is_accessible(lesson: Lesson) -> Result<()> {
 async fn page_fits_a_phone(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(&server, "fr").await?;
+    let tab = window.tab(server.address, "fr").await?;
     tab.page.execute(SetDeviceMetricsOverrideParams::new(390, 844, 1.0, true)).await?;
     tab.is_live().await?;
     tab.until(SOON, "document.documentElement.scrollWidth === 390").await?;
@@ -381,9 +248,9 @@ async fn page_fits_a_phone(lesson: Lesson) -> Result<()> {
 async fn hidden_page_does_not_poll() -> Result<()> {
     let server = Server::start(Lesson::Polling)?;
     let window = Window::open().await?;
-    let tab = window.tab(&server, "en").await?;
+    let tab = window.tab(server.address, "en").await?;
     tab.is_live().await?;
-    let other = window.browser.new_page("about:blank").await?;
+    let other = window.blank().await?;
     other.bring_to_front().await?;
     tab.until(SOON, "document.hidden").await?;
     let polls = "document.querySelectorAll('#wire [data-direction=up]').length";

@@ -3,8 +3,6 @@
 //!
 //! `cargo test -p compare --test contract 02-sse` runs one lesson's part.
 
-mod raw;
-
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,11 +10,12 @@ use compare::{
     Bad, Client, Lesson, Outcome, Server, Snapshot,
     client::{LIMIT, limited},
     connect,
+    raw::{self, COMMAND, Raw, frame},
 };
 use futures_util::future::{join_all, try_join_all};
 use libtest_mimic::{Arguments, Failed, Trial};
-use raw::Raw;
 use reqwest::{Method, StatusCode, header};
+use serde_json::json;
 use tokio::time::timeout;
 
 /// What a transport cannot do, and why; everything else each must do.
@@ -38,10 +37,12 @@ behaviours![trials:
     first_snapshot_at_once,
     every_command,
     concurrent_increments,
+    repeated_id_counts_once,
     a_follower_sees_the_last_value,
     stalled_client_delays_nobody,
     bad_input_changes_nothing,
     foreign_origin_is_refused,
+    foreign_host_is_refused,
     own_origin_is_served,
     restart_matches_nothing_old,
     taken_port,
@@ -90,8 +91,8 @@ fn main() {
     let mut all: Vec<Trial> = Lesson::ALL.into_iter().flat_map(trials).collect();
     all.push(Trial::test("01-polling::not_modified", || block_on(not_modified())));
     all.push(Trial::test("02-sse::head_and_ids", || block_on(head_and_ids())));
-    for (name, bytes, code) in raw::RUDE {
-        let run = move || block_on(raw::rude(bytes(), code));
+    for (name, bytes, code) in RUDE {
+        let run = move || block_on(rude(bytes(), code));
         all.push(Trial::test(format!("03-websocket::{name}"), run));
     }
     let together = libtest_mimic::run(&arguments, all);
@@ -170,6 +171,26 @@ async fn concurrent_increments(lesson: Lesson) -> Result<()> {
     for last in try_join_all(finished).await? {
         ensure!(last.value == 1000 && last.version == 1000, "{last:?}");
     }
+    Ok(())
+}
+
+async fn repeated_id_counts_once(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let mut clients = try_join_all((0..4).map(|_| connect(&server))).await?;
+    let long = "é".repeat(32);
+    for id in ["a", "b", &long] {
+        for client in &mut clients {
+            for _ in 0..5 {
+                let command = json!({ "type": "increment", "id": id });
+                client.send_text(command.to_string()).await?;
+            }
+        }
+    }
+    // An id belongs to the first command that came with it, whatever comes later.
+    clients[0].send_text(json!({ "type": "reset", "id": "a" }).to_string()).await?;
+    clients[0].send("decrement").await?;
+    let last = until(&mut *clients[0], 4).await?;
+    ensure!(last == Snapshot { value: 2, version: 4 }, "{last:?}");
     Ok(())
 }
 
@@ -293,6 +314,30 @@ async fn foreign_origin_is_refused(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
+/// DNS rebinding: the name of another site was made to point to this machine.
+async fn foreign_host_is_refused(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let port = server.address.port();
+    let hosts = [
+        (format!("rebound.example:{port}"), 421),
+        (format!("127.0.0.1.rebound.example:{port}"), 421),
+        ("10.0.0.1".to_owned(), 421),
+        ("not a host".to_owned(), 421),
+        (format!("127.0.0.1:{port}"), 200),
+        ("LOCALHOST".to_owned(), 200),
+        (format!("[::1]:{port}"), 200),
+    ];
+    for (host, expected) in hosts {
+        let mut raw = Raw::connect(&server).await?;
+        let origin = format!("Origin: http://{host}\r\n");
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{origin}\r\n");
+        raw.write(request.as_bytes()).await?;
+        let status = format!("HTTP/1.1 {expected}");
+        raw.read_until(status.as_bytes()).await.with_context(|| host.clone())?;
+    }
+    Ok(())
+}
+
 async fn own_origin_is_served(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let own = server.url("");
@@ -313,7 +358,7 @@ async fn restart_matches_nothing_old(lesson: Lesson) -> Result<()> {
     let mut ids = Vec::new();
     let mut next = Some(server);
     for _run in 0..2 {
-        let server = next.take().context("no server")?;
+        let mut server = next.take().context("no server")?;
         let mut client = connect(&server).await?;
         ensure!(client.next().await? == Snapshot { value: 0, version: 0 });
         client.send("increment").await?;
@@ -560,4 +605,79 @@ async fn get(
         request = request.header(*name, *value);
     }
     Ok(limited("answer", request.send()).await??)
+}
+
+fn close(code: u16) -> Vec<u8> {
+    frame(0x88, &code.to_be_bytes())
+}
+
+/// A name, what a client sends, and the code that the server must close with, if any.
+type Rude = (&'static str, fn() -> Vec<u8>, Option<u16>);
+
+/// What the server must do with a client's bytes: go on, or close with a code.
+pub const RUDE: [Rude; 18] = [
+    // The header of a frame of 1 GiB, and nothing of its payload.
+    (
+        "announced_gigabyte",
+        || [&[0x81, 0xff], &(1_u64 << 30).to_be_bytes()[..]].concat(),
+        Some(1009),
+    ),
+    ("empty_ping", || frame(0x89, b""), None),
+    ("unasked_pong", || frame(0x8a, b"unasked"), None),
+    (
+        "fragments",
+        || [frame(0x01, b"{\"type\":"), frame(0x80, b"\"reset\"}")].concat(),
+        None,
+    ),
+    (
+        "ping_between_fragments",
+        || [frame(0x01, b"{"), frame(0x89, b"p"), frame(0x80, b"}")].concat(),
+        None,
+    ),
+    ("close_is_echoed", || close(1000), Some(1000)),
+    ("own_code_is_echoed", || close(4321), Some(4321)),
+    ("close_without_code", || frame(0x88, b""), Some(1000)),
+    ("impossible_close_code", || close(1005), Some(1002)),
+    ("unmasked", || vec![0x81, 2, b'{', b'}'], Some(1002)),
+    ("reserved_bit", || frame(0xc1, b"{}"), Some(1002)),
+    ("unknown_opcode", || frame(0x83, b"{}"), Some(1002)),
+    ("long_ping", || frame(0x89, &[0; 126]), Some(1002)),
+    ("lonely_continuation", || frame(0x80, b"{}"), Some(1002)),
+    ("fragmented_ping", || frame(0x09, b""), Some(1002)),
+    (
+        "fragmented_binary",
+        || [frame(0x02, b"a"), frame(0x80, b"b")].concat(),
+        Some(1003),
+    ),
+    (
+        "broken_utf8_in_fragments",
+        || [frame(0x01, b"\xc3"), frame(0x80, b"(")].concat(),
+        Some(1007),
+    ),
+    (
+        "too_long_in_fragments",
+        || [frame(0x01, &[b' '; 4000]), frame(0x80, &[b' '; 4000])].concat(),
+        Some(1009),
+    ),
+];
+
+/// Sends `bytes` on a WebSocket and checks that the server closes with `code`, or goes on.
+pub async fn rude(bytes: Vec<u8>, code: Option<u16>) -> Result<()> {
+    let server = Server::start(Lesson::WebSocket)?;
+    let mut raw = Raw::websocket(&server).await?;
+    raw.write(&bytes).await?;
+    let Some(code) = code else {
+        raw.write(&frame(0x81, COMMAND.as_bytes())).await?;
+        return raw.read_until(br#"{"value":0,"version":"#).await;
+    };
+    let [high, low] = code.to_be_bytes();
+    raw.read_until(&[0x88, 2, high, low]).await?;
+    let closed = async {
+        while raw.read_some().await? > 0 {}
+        Ok::<_, anyhow::Error>(())
+    };
+    limited("end of the connection", closed).await??;
+    // Everybody else is served as before.
+    connect(&server).await?.next().await?;
+    Ok(())
 }

@@ -38,21 +38,29 @@ export function wire(direction, text) {
 }
 
 /**
- * Calls `send` with the command of each click. When it throws, the page says that the
- * click failed; when it returns a refusal, the page says why.
+ * Calls `send` with the command of each click, and shows how many still wait for their
+ * answer. When it throws, the page says that the click failed; when it returns a refusal,
+ * the page says why.
  */
 export function commands(send) {
   for (const type of ["increment", "decrement", "reset"]) {
     element(type).addEventListener("click", async () => {
       notice("");
+      waiting(+1);
       try {
         const answer = await send({ type });
         if (answer?.error) notice(answer.error);
       } catch (error) {
-        notice(`${element("notice").dataset.failed} (${error.message})`);
+        failed(error.message);
       }
+      waiting(-1);
     });
   }
+}
+
+/** Says that a click did not arrive, or that nobody can know. */
+export function failed(reason) {
+  notice(`${element("notice").dataset.failed} (${reason})`);
 }
 
 /**
@@ -70,6 +78,13 @@ export async function visible() {
       document.addEventListener("visibilitychange", resolve, { once: true });
     });
   }
+}
+
+let clicks = 0;
+function waiting(change) {
+  clicks += change;
+  const { dataset } = element("waiting");
+  element("waiting").textContent = clicks ? `${dataset.text} ${clicks}` : "";
 }
 
 function notice(text) {

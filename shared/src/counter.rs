@@ -1,14 +1,15 @@
 //! The live counter: one value, any number of followers.
 
 use std::{
+    collections::{HashSet, VecDeque},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytestring::ByteString;
 use tokio::sync::watch;
 
-use crate::{Command, Snapshot};
+use crate::{Action, Command, Snapshot};
 
 /// One state of the counter, ready to be sent.
 ///
@@ -41,6 +42,35 @@ pub struct Update {
 pub struct Counter {
     slot: watch::Sender<Slot>,
     encoder: Encoder,
+    applied: Mutex<AppliedIds>,
+}
+
+/// How many ids are remembered: about one megabyte. A client that repeats a command does so
+/// within seconds; ten thousand clicks of others do not fit between.
+const REMEMBERED_IDS: usize = 10_000;
+
+/// The ids of the latest commands, so that a repeat is not applied again. They are gone
+/// when the server stops, and so is the value that they changed.
+#[derive(Debug, Default)]
+struct AppliedIds {
+    known: HashSet<Arc<str>>,
+    oldest_first: VecDeque<Arc<str>>,
+}
+
+impl AppliedIds {
+    /// Remembers the id. Returns whether it is new.
+    fn insert(&mut self, id: Arc<str>) -> bool {
+        if !self.known.insert(id.clone()) {
+            return false;
+        }
+        self.oldest_first.push_back(id);
+        if self.oldest_first.len() > REMEMBERED_IDS
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -80,7 +110,7 @@ impl Counter {
         let encoder = Encoder { run, encode };
         let update = encoder.update(Snapshot::default());
         let (slot, _) = watch::channel(Slot { update, open: true });
-        Self { slot, encoder }
+        Self { slot, encoder, applied: Mutex::default() }
     }
 
     /// The newest state.
@@ -89,11 +119,23 @@ impl Counter {
         self.slot.borrow().update.clone()
     }
 
-    /// Applies `command` and wakes every follower. Returns the state it made.
+    /// Applies `command` and wakes every follower. Returns the state it made; for a command
+    /// whose id was applied already, the newest state.
     pub fn apply(&self, command: Command) -> Arc<Update> {
+        let Some(id) = command.id else { return self.change(command.action) };
+        // Held until the change is made: a repeat must not be answered before it.
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        if applied.insert(id.into()) {
+            self.change(command.action)
+        } else {
+            self.latest()
+        }
+    }
+
+    fn change(&self, action: Action) -> Arc<Update> {
         let mut made = None;
         self.slot.send_modify(|slot| {
-            slot.update = self.encoder.update(slot.update.snapshot.after(command));
+            slot.update = self.encoder.update(slot.update.snapshot.after(action));
             made = Some(slot.update.clone());
         });
         made.unwrap_or_else(|| self.latest())
@@ -137,5 +179,23 @@ impl Updates {
     #[must_use]
     pub fn latest(&self) -> Arc<Update> {
         self.slot.borrow().update.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_remembered_up_to_a_bound() {
+        let mut applied = AppliedIds::default();
+        assert!((0..=REMEMBERED_IDS).all(|id| applied.insert(id.to_string().into())));
+        assert!(
+            !applied.insert(REMEMBERED_IDS.to_string().into()),
+            "forgot the newest"
+        );
+        assert!(!applied.insert("1".into()), "forgot one too early");
+        assert!(applied.insert("0".into()), "remembers more than the bound");
+        assert_eq!(applied.known.len(), REMEMBERED_IDS);
     }
 }

@@ -1,5 +1,7 @@
 //! Who may talk to a lesson, and what a browser may do with its answers.
 
+use std::net::IpAddr;
+
 use actix_web::{
     Error, HttpRequest, HttpResponse, ResponseError,
     body::MessageBody,
@@ -8,6 +10,7 @@ use actix_web::{
     http::{
         Method, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
+        uri::Authority,
     },
     middleware::Next,
     web,
@@ -53,9 +56,9 @@ pub async fn guard(
     if request.method() == Method::HEAD {
         request.head_mut().method = Method::GET;
     }
-    let refusal = foreign_origin(request.headers());
-    let mut response = if let Some(refusal) = refusal {
-        let answer = HttpResponse::Forbidden().json(refusal);
+    let refused = misdirected(&request).or_else(|| foreign_origin(request.headers()));
+    let mut response = if let Some((status, reason)) = refused {
+        let answer = HttpResponse::build(status).json(Refusal::new(reason));
         request.into_response(answer).map_into_right_body()
     } else {
         next.call(request).await?.map_into_left_body()
@@ -71,14 +74,32 @@ pub async fn guard(
     Ok(response)
 }
 
-fn foreign_origin(headers: &HeaderMap) -> Option<Refusal> {
+/// Refuses DNS rebinding: a page of evil.example whose name was made to point to 127.0.0.1
+/// has the right `Origin` for its `Host`, but it is not the `Host` of a loopback server.
+/// 421 is for requests that reached the wrong server (RFC 9110, section 15.5.20).
+fn misdirected(request: &ServiceRequest) -> Option<(StatusCode, String)> {
+    if !request.app_config().local_addr().ip().is_loopback() {
+        return None;
+    }
+    let host = request.headers().get(header::HOST)?.to_str().unwrap_or_default();
+    let name = host.parse().map(|host: Authority| host.host().to_ascii_lowercase());
+    let own = name.is_ok_and(|name| {
+        let ip = name.trim_start_matches('[').trim_end_matches(']').parse();
+        name == "localhost" || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
+    });
+    let reason =
+        || format!("this server is not {host:?}; it serves this machine alone");
+    (!own).then(|| (StatusCode::MISDIRECTED_REQUEST, reason()))
+}
+
+fn foreign_origin(headers: &HeaderMap) -> Option<(StatusCode, String)> {
     let origin = headers.get(header::ORIGIN)?.to_str().unwrap_or_default();
     let host = headers.get(header::HOST)?.to_str().unwrap_or_default();
     // The scheme is left out: behind a proxy that ends TLS the browser says https, and
     // this server cannot know.
     let own = origin.split_once("://").is_some_and(|(_, authority)| authority == host);
     let reason = || format!("pages from the origin {origin:?} may not use this server");
-    (!own).then(|| Refusal::new(reason()))
+    (!own).then(|| (StatusCode::FORBIDDEN, reason()))
 }
 
 /// How a lesson reads a JSON body: at most [`MAX_BYTES`], only as `application/json`, and

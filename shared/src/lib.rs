@@ -19,6 +19,6 @@ pub mod server;
 pub use counter::{Counter, Update, Updates};
 pub use frames::{close_code, limit_frames, send};
 pub use guard::guard;
-pub use model::{Command, MAX_BYTES, Refusal, Snapshot};
+pub use model::{Action, Command, MAX_BYTES, Refusal, Snapshot};
 pub use page::{Visit, files, html, npm_script};
 pub use server::run;

@@ -11,10 +11,23 @@ use serde_json::error::Category;
 /// The longest command that a lesson reads, in bytes: body, frame or event.
 pub const MAX_BYTES: usize = 4096;
 
+/// The longest id of a command, in bytes.
+const MAX_ID_BYTES: usize = 64;
+
 /// Client → server: what to do to the counter, as `{"type":"increment"}`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Command {
+    /// What to do: the field `type`.
+    pub action: Action,
+    /// Chosen by the client, 1 to 64 bytes: a command that arrives again under the same id
+    /// is not applied again. The field `id`, which may be left out.
+    pub id: Option<String>,
+}
+
+/// What a command does.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "lowercase", remote = "Self")]
-pub enum Command {
+#[serde(rename_all = "lowercase")]
+pub enum Action {
     /// Adds one; stays at [`i32::MAX`].
     Increment,
     /// Takes one away; stays at [`i32::MIN`].
@@ -23,10 +36,10 @@ pub enum Command {
     Reset,
 }
 
-/// Reads a command from an object that has the field `type`, once, and no other.
+/// Reads a command from an object that has these fields, each once, and no other.
 ///
-/// Written by hand because the derived code is too kind: it takes the array `["increment"]`
-/// and the object `{"type":"increment","by":5}` for commands that add one.
+/// Written by hand because the derived code also takes the array `["increment",null]` for a
+/// command.
 impl<'de> Deserialize<'de> for Command {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Object)
@@ -43,23 +56,28 @@ impl<'de> Visitor<'de> for Object {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Command, A::Error> {
-        let mut command = None;
+        let (mut action, mut id) = (None, None);
         while let Some(field) = fields.next_key::<String>()? {
             match field.as_str() {
-                "type" if command.is_some() => {
+                "type" if action.is_some() => {
                     return Err(A::Error::duplicate_field("type"));
                 }
-                "type" => command = Some(fields.next_value::<Kind>()?.0),
-                _ => return Err(A::Error::unknown_field(&field, &["type"])),
+                "type" => action = Some(fields.next_value()?),
+                "id" if id.is_some() => return Err(A::Error::duplicate_field("id")),
+                "id" => id = Some(fields.next_value::<String>()?),
+                _ => return Err(A::Error::unknown_field(&field, &["type", "id"])),
             }
         }
-        command.ok_or_else(|| A::Error::missing_field("type"))
+        if let Some(length) = id.as_ref().map(String::len)
+            && !(1..=MAX_ID_BYTES).contains(&length)
+        {
+            let expected = format!("an id of 1 to {MAX_ID_BYTES} bytes");
+            return Err(A::Error::invalid_length(length, &expected.as_str()));
+        }
+        let action = action.ok_or_else(|| A::Error::missing_field("type"))?;
+        Ok(Command { action, id })
     }
 }
-
-/// The value of the field `type`.
-#[derive(Deserialize)]
-struct Kind(#[serde(with = "Command")] Command);
 
 /// Reads a command from JSON text.
 ///
@@ -83,13 +101,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The snapshot that `command` makes of this one.
+    /// The snapshot that `action` makes of this one.
     #[must_use]
-    pub fn after(self, command: Command) -> Self {
-        let value = match command {
-            Command::Increment => self.value.saturating_add(1),
-            Command::Decrement => self.value.saturating_sub(1),
-            Command::Reset => 0,
+    pub fn after(self, action: Action) -> Self {
+        let value = match action {
+            Action::Increment => self.value.saturating_add(1),
+            Action::Decrement => self.value.saturating_sub(1),
+            Action::Reset => 0,
         };
         Self { value, version: self.version.saturating_add(1) }
     }
@@ -134,10 +152,10 @@ mod tests {
     #[test]
     fn value_saturates_and_version_grows() {
         let top = Snapshot { value: i32::MAX, version: 1 };
-        assert_eq!(top.after(Command::Increment), Snapshot { version: 2, ..top });
+        assert_eq!(top.after(Action::Increment), Snapshot { version: 2, ..top });
         let bottom = Snapshot { value: i32::MIN, version: 1 };
-        assert_eq!(bottom.after(Command::Decrement), Snapshot { version: 2, ..bottom });
+        assert_eq!(bottom.after(Action::Decrement), Snapshot { version: 2, ..bottom });
         let reset = Snapshot { value: 0, version: 2 };
-        assert_eq!(top.after(Command::Reset), reset);
+        assert_eq!(top.after(Action::Reset), reset);
     }
 }

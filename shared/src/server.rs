@@ -71,6 +71,9 @@ where
     });
     println!("{lesson} listening on http://{}", listener.local_addr()?);
     server
+        // Two small messages in a row: the second must not wait until the first is
+        // acknowledged (Nagle's algorithm, RFC 896).
+        .tcp_nodelay(true)
         .on_connect(drop_stalled)
         // A client that has gone is noticed at once, not at the second write to it.
         .h1_allow_half_closed(false)

@@ -1,21 +1,26 @@
 //! Bytes on a socket, for what no library would send or leave unread.
 
 use anyhow::{Context, Result, ensure};
-use compare::{Lesson, Server, client::limited, connect};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
 
+use crate::{Lesson, Server, client::limited};
+
 /// Small, so that what a client does not read fills it soon.
 const RECEIVE_BUFFER: u32 = 4096;
 
-const COMMAND: &str = r#"{"type":"reset"}"#;
+/// A command that every lesson accepts.
+pub const COMMAND: &str = r#"{"type":"reset"}"#;
 
+/// The headers of a WebSocket handshake (RFC 6455, section 4.1).
+///
 /// The key is the one of RFC 6455, section 1.3; a server must take any.
-const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+pub const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
+/// A connection that is used byte by byte.
 pub struct Raw {
     stream: TcpStream,
     /// What was read and not yet looked for.
@@ -23,6 +28,10 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// Connects, with little room for what it does not read.
+    ///
+    /// # Errors
+    /// When the server does not accept.
     pub async fn connect(server: &Server) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
@@ -31,14 +40,14 @@ impl Raw {
     }
 
     /// Follows the counter, without reading a byte of what the server sends.
+    ///
+    /// # Errors
+    /// When the request cannot be written.
     pub async fn subscribe(server: &Server) -> Result<Self> {
         let mut raw = Self::connect(server).await?;
         let get = |path, headers| request(server, "GET", path, headers, "");
         match server.lesson {
-            Lesson::Polling => {
-                let polls = get("/counter", "").repeat(500);
-                raw.write(polls.as_bytes()).await?;
-            }
+            Lesson::Polling => raw.write(get("/counter", "").as_bytes()).await?,
             Lesson::Sse => raw.write(get("/events", "").as_bytes()).await?,
             Lesson::WebSocket => raw.write(get("/ws", HANDSHAKE).as_bytes()).await?,
             Lesson::SocketIo => {
@@ -51,18 +60,28 @@ impl Raw {
     }
 
     /// A WebSocket that has shaken hands and read the first snapshot.
-    async fn websocket(server: &Server) -> Result<Self> {
+    ///
+    /// # Errors
+    /// When the server does neither.
+    pub async fn websocket(server: &Server) -> Result<Self> {
         let mut raw = Self::subscribe(server).await?;
         raw.read_until(b"\r\n\r\n").await?;
         raw.read_until(br#"{"value":0,"version":0}"#).await?;
         Ok(raw)
     }
 
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// When the server has closed, or does not read.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         limited("room to write", self.stream.write_all(bytes)).await?.context("write")
     }
 
     /// Reads what there is and returns how much it was: 0 when the server has closed.
+    ///
+    /// # Errors
+    /// When the connection cannot be read for another reason.
     pub async fn read_some(&mut self) -> Result<usize> {
         match self.stream.read_buf(&mut self.unread).await {
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(0),
@@ -71,11 +90,13 @@ impl Raw {
     }
 
     /// Reads until `expected` has come, and drops all up to its end.
+    ///
+    /// # Errors
+    /// When it does not come.
     pub async fn read_until(&mut self, expected: &[u8]) -> Result<()> {
         let found = async {
             loop {
-                let mut windows = self.unread.windows(expected.len());
-                if let Some(at) = windows.position(|window| window == expected) {
+                if let Some(at) = find(&self.unread, expected) {
                     self.unread.drain(..at + expected.len());
                     return Ok(());
                 }
@@ -85,9 +106,59 @@ impl Raw {
         };
         limited(&expected.escape_ascii().to_string(), found).await?
     }
+
+    /// Writes `bytes` and reads meanwhile, until `expected` has come `times` times or the
+    /// server has closed. Returns all that came, and whether the server has closed.
+    ///
+    /// # Errors
+    /// When neither happens.
+    pub async fn exchange(
+        &mut self,
+        bytes: &[u8],
+        expected: &[u8],
+        times: usize,
+    ) -> Result<(Vec<u8>, bool)> {
+        let (mut from, mut to) = self.stream.split();
+        let writing = async { to.write_all(bytes).await.or_else(ignore_closed) };
+        let reading = async {
+            let mut all = Vec::new();
+            let (mut seen, mut found) = (0, 0);
+            while found < times {
+                match from
+                    .read_buf(&mut all)
+                    .await
+                    .or_else(|e| ignore_closed(e).map(|()| 0))
+                {
+                    Ok(0) => return Ok((all, true)),
+                    Ok(_) => {}
+                    Err(error) => return Err(error),
+                }
+                while let Some(at) = find(&all[seen..], expected) {
+                    seen += at + expected.len();
+                    found += 1;
+                }
+            }
+            Ok((all, false))
+        };
+        let both = async { tokio::try_join!(writing, reading) };
+        Ok(limited("answers", both).await??.1)
+    }
 }
 
-fn request(
+fn find(bytes: &[u8], expected: &[u8]) -> Option<usize> {
+    bytes.windows(expected.len()).position(|window| window == expected)
+}
+
+fn ignore_closed(error: std::io::Error) -> std::io::Result<()> {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// One HTTP/1.1 request; a body is sent as JSON.
+pub fn request(
     server: &Server,
     method: &str,
     path: &str,
@@ -106,6 +177,9 @@ fn request(
 
 /// The status of one request, with a command as the body of a POST, and as a handshake when
 /// the path is one of a WebSocket.
+///
+/// # Errors
+/// When there is no answer.
 pub async fn status(
     server: &Server,
     method: &str,
@@ -127,6 +201,9 @@ pub async fn status(
 }
 
 /// The id of the first event of a new stream.
+///
+/// # Errors
+/// When none comes.
 pub async fn first_event_id(server: &Server) -> Result<String> {
     let mut stream = Raw::subscribe(server).await?;
     stream.read_until(b"\nid: ").await?;
@@ -137,14 +214,15 @@ pub async fn first_event_id(server: &Server) -> Result<String> {
     Ok(String::from_utf8(line.to_vec())?)
 }
 
-/// A masked frame (RFC 6455, section 5.2) whose first byte is `first`. The mask is zero,
-/// which leaves the payload readable and is as valid as any.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(payload.len()).expect("a short payload");
+/// A masked frame (RFC 6455, section 5.2) of up to 65 535 bytes, whose first byte is
+/// `first`. The mask is zero, which leaves the payload readable and is as valid as any.
+#[must_use]
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
-    match payload.len() {
-        0..=125 => frame.push(0x80 | payload.len() as u8),
+    match u8::try_from(payload.len()) {
+        Ok(short @ 0..=125) => frame.push(0x80 | short),
         _ => {
+            let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
             frame.push(0x80 | 126);
             frame.extend(length.to_be_bytes());
         }
@@ -152,79 +230,4 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend([0; 4]);
     frame.extend(payload);
     frame
-}
-
-fn close(code: u16) -> Vec<u8> {
-    frame(0x88, &code.to_be_bytes())
-}
-
-/// A name, what a client sends, and the code that the server must close with, if any.
-type Rude = (&'static str, fn() -> Vec<u8>, Option<u16>);
-
-/// What the server must do with a client's bytes: go on, or close with a code.
-pub const RUDE: [Rude; 18] = [
-    // The header of a frame of 1 GiB, and nothing of its payload.
-    (
-        "announced_gigabyte",
-        || [&[0x81, 0xff], &(1_u64 << 30).to_be_bytes()[..]].concat(),
-        Some(1009),
-    ),
-    ("empty_ping", || frame(0x89, b""), None),
-    ("unasked_pong", || frame(0x8a, b"unasked"), None),
-    (
-        "fragments",
-        || [frame(0x01, b"{\"type\":"), frame(0x80, b"\"reset\"}")].concat(),
-        None,
-    ),
-    (
-        "ping_between_fragments",
-        || [frame(0x01, b"{"), frame(0x89, b"p"), frame(0x80, b"}")].concat(),
-        None,
-    ),
-    ("close_is_echoed", || close(1000), Some(1000)),
-    ("own_code_is_echoed", || close(4321), Some(4321)),
-    ("close_without_code", || frame(0x88, b""), Some(1000)),
-    ("impossible_close_code", || close(1005), Some(1002)),
-    ("unmasked", || vec![0x81, 2, b'{', b'}'], Some(1002)),
-    ("reserved_bit", || frame(0xc1, b"{}"), Some(1002)),
-    ("unknown_opcode", || frame(0x83, b"{}"), Some(1002)),
-    ("long_ping", || frame(0x89, &[0; 126]), Some(1002)),
-    ("lonely_continuation", || frame(0x80, b"{}"), Some(1002)),
-    ("fragmented_ping", || frame(0x09, b""), Some(1002)),
-    (
-        "fragmented_binary",
-        || [frame(0x02, b"a"), frame(0x80, b"b")].concat(),
-        Some(1003),
-    ),
-    (
-        "broken_utf8_in_fragments",
-        || [frame(0x01, b"\xc3"), frame(0x80, b"(")].concat(),
-        Some(1007),
-    ),
-    (
-        "too_long_in_fragments",
-        || [frame(0x01, &[b' '; 4000]), frame(0x80, &[b' '; 4000])].concat(),
-        Some(1009),
-    ),
-];
-
-/// Sends `bytes` on a WebSocket and checks that the server closes with `code`, or goes on.
-pub async fn rude(bytes: Vec<u8>, code: Option<u16>) -> Result<()> {
-    let server = Server::start(Lesson::WebSocket)?;
-    let mut raw = Raw::websocket(&server).await?;
-    raw.write(&bytes).await?;
-    let Some(code) = code else {
-        raw.write(&frame(0x81, COMMAND.as_bytes())).await?;
-        return raw.read_until(br#"{"value":0,"version":"#).await;
-    };
-    let [high, low] = code.to_be_bytes();
-    raw.read_until(&[0x88, 2, high, low]).await?;
-    let closed = async {
-        while raw.read_some().await? > 0 {}
-        Ok::<_, anyhow::Error>(())
-    };
-    limited("end of the connection", closed).await??;
-    // Everybody else is served as before.
-    connect(&server).await?.next().await?;
-    Ok(())
 }

@@ -1,0 +1,198 @@
+//! The lessons' pages in a real browser: headless Chromium, Chrome or Edge.
+//!
+//! `CHROME=/path/to/it` names the browser where it is not found by itself.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use chromiumoxide::{
+    Browser, BrowserConfig, Page,
+    cdp::{
+        IntoEventKind,
+        browser_protocol::{
+            log::EventEntryAdded,
+            network::{EventRequestWillBeSent, Headers, SetExtraHttpHeadersParams},
+        },
+        js_protocol::runtime::{EventConsoleApiCalled, EventExceptionThrown},
+    },
+};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+/// How long a page may take for what it should do soon. Its longest back-off is 10 s.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// How long a browser may take to start.
+const START: Duration = Duration::from_secs(60);
+
+/// A browser of its own, closed when it is dropped.
+pub struct Window {
+    browser: Browser,
+    _profile: TempDir,
+}
+
+impl Window {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When no Chromium, Chrome or Edge is found, or it does not start.
+    pub async fn open() -> Result<Self> {
+        let profile = tempfile::tempdir()?;
+        let config = BrowserConfig::builder()
+            .user_data_dir(profile.path())
+            // In CI the tests run as root, where Chromium's sandbox cannot. Pages are ours.
+            .no_sandbox()
+            .args(["disable-background-networking", "disable-component-update"])
+            .launch_timeout(START)
+            .build()
+            .map_err(anyhow::Error::msg)?;
+        let (browser, mut handler) = Browser::launch(config).await?;
+        tokio::spawn(async move { while handler.next().await.is_some() {} });
+        Ok(Self { browser, _profile: profile })
+    }
+
+    /// Opens the page at `address`, for a visitor who reads `language`.
+    ///
+    /// # Errors
+    /// When the browser does not.
+    pub async fn tab(&self, address: SocketAddr, language: &str) -> Result<Tab> {
+        let page = self.browser.new_page("about:blank").await?;
+        page.enable_log().await?;
+        let headers = Headers::new(json!({ "Accept-Language": language }));
+        page.execute(SetExtraHttpHeadersParams::new(headers)).await?;
+        let tab = Tab { page, troubles: Arc::default() };
+        tab.watch::<EventConsoleApiCalled>(|event| Some(format!("{event:?}"))).await?;
+        tab.watch::<EventExceptionThrown>(|event| Some(format!("{event:?}"))).await?;
+        tab.watch::<EventEntryAdded>(|event| Some(event.entry.text.clone())).await?;
+        let own = [format!("http://{address}/"), format!("ws://{address}/")];
+        tab.watch::<EventRequestWillBeSent>(move |event| {
+            let url = &event.request.url;
+            let allowed =
+                own.iter().any(|own| url.starts_with(own)) || url == "about:blank";
+            (!allowed).then(|| format!("request to {url}"))
+        })
+        .await?;
+        tab.page.goto(format!("http://{address}/")).await?;
+        Ok(tab)
+    }
+
+    /// Opens an empty tab.
+    ///
+    /// # Errors
+    /// When the browser does not.
+    pub async fn blank(&self) -> Result<Page> {
+        Ok(self.browser.new_page("about:blank").await?)
+    }
+}
+
+/// A page of a lesson.
+pub struct Tab {
+    /// The page, for what is not covered here.
+    pub page: Page,
+    /// Console messages, exceptions and requests to other hosts.
+    troubles: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tab {
+    async fn watch<E>(
+        &self,
+        trouble: impl Fn(&E) -> Option<String> + Send + 'static,
+    ) -> Result<()>
+    where
+        E: IntoEventKind + Unpin + Send + Sync + 'static,
+    {
+        let mut events = self.page.event_listener::<E>().await?;
+        let troubles = self.troubles.clone();
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                let mut troubles =
+                    troubles.lock().unwrap_or_else(PoisonError::into_inner);
+                troubles.extend(trouble(&event));
+            }
+        });
+        Ok(())
+    }
+
+    /// Checks that there was no console message, no exception and no request to
+    /// another host.
+    ///
+    /// # Errors
+    /// What there was.
+    pub fn no_trouble(&self) -> Result<()> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        ensure!(troubles.is_empty(), "{troubles:#?}");
+        Ok(())
+    }
+
+    /// The value of a script.
+    ///
+    /// # Errors
+    /// When it throws, or the page is loading.
+    pub async fn evaluate(&self, script: &str) -> Result<Value> {
+        let result =
+            self.page.evaluate(script).await.with_context(|| script.to_owned())?;
+        Ok(result.value().cloned().unwrap_or_default())
+    }
+
+    /// Waits until the script's value is true.
+    ///
+    /// # Errors
+    /// When it is not within `limit`; says what the page shows instead.
+    pub async fn until(&self, limit: Duration, script: &str) -> Result<()> {
+        let met = async {
+            // While a page loads there is nothing yet to evaluate in.
+            while self.evaluate(script).await.ok() != Some(Value::Bool(true)) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match timeout(limit, met).await {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                let text = self.evaluate("document.body.innerText").await?;
+                bail!("not within {limit:?}: {script}\n{text}\n{:#?}", self.troubles)
+            }
+        }
+    }
+
+    /// Waits until the page says that it is connected.
+    ///
+    /// # Errors
+    /// When it does not say so [`SOON`].
+    pub async fn is_live(&self) -> Result<()> {
+        self.until(SOON, "document.querySelector('#status').dataset.state === 'live'")
+            .await
+    }
+
+    /// Waits until the page says that the connection is lost.
+    ///
+    /// # Errors
+    /// When it does not say so within `limit`.
+    pub async fn is_lost(&self, limit: Duration) -> Result<()> {
+        self.until(limit, "document.querySelector('#status').dataset.state === 'lost'")
+            .await
+    }
+
+    /// Waits until the page shows `value`.
+    ///
+    /// # Errors
+    /// When it does not show it [`SOON`].
+    pub async fn shows(&self, value: i64) -> Result<()> {
+        let shown = "document.querySelector('#value').textContent";
+        self.until(SOON, &format!("{shown} === '{value}'")).await
+    }
+
+    /// Clicks on the element with this id.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn click(&self, id: &str) -> Result<()> {
+        self.page.find_element(format!("#{id}")).await?.click().await?;
+        Ok(())
+    }
+}

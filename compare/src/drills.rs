@@ -1,0 +1,661 @@
+//! What goes wrong in a network, done on purpose to each lesson.
+//!
+//! Each drill tells, step by step, what it does, and returns what it observed. The same
+//! code is the test, the table of the book and `just drill NAME LESSON` for the classroom.
+
+use std::{
+    fs,
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::future::{BoxFuture, FutureExt, try_join_all};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    Lesson, Server, Snapshot,
+    browser::{Tab, Window},
+    client::{LIMIT, limited},
+    connect,
+    raw::{self, Raw},
+    relay::{Network, Relay},
+};
+
+/// What a drill observed, in a few words, in both languages of the book.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Observed {
+    /// In English.
+    pub en: &'static str,
+    /// In French.
+    pub fr: &'static str,
+}
+
+const fn observed(en: &'static str, fr: &'static str) -> Observed {
+    Observed { en, fr }
+}
+
+/// One drill.
+pub struct Drill {
+    /// The name to call it by.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub what: Observed,
+    run: fn(Lesson, Teller) -> BoxFuture<'static, Result<Observed>>,
+}
+
+/// Says what a drill does while it does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Teller {
+    started: Instant,
+    aloud: bool,
+}
+
+impl Teller {
+    /// One that speaks, on standard output, or keeps quiet.
+    #[must_use]
+    pub fn new(aloud: bool) -> Self {
+        Self { started: Instant::now(), aloud }
+    }
+
+    fn say(self, step: &str) {
+        if self.aloud {
+            let at = self.started.elapsed().as_secs_f32();
+            let (dim, plain) = if std::io::stdout().is_terminal() {
+                ("\x1b[2m", "\x1b[0m")
+            } else {
+                ("", "")
+            };
+            println!("{dim}{at:6.1} s{plain}  {step}");
+        }
+    }
+}
+
+impl Drill {
+    /// All drills.
+    pub const ALL: &'static [Self] = &[
+        Self {
+            name: "restart",
+            what: observed(
+                "The server is killed and started again; three clicks meanwhile",
+                "Le serveur est tué puis relancé ; trois clics entre-temps",
+            ),
+            run: |lesson, tell| restart(lesson, tell).boxed(),
+        },
+        Self {
+            name: "cut",
+            what: observed(
+                "The network is cut for 3 s; five clicks meanwhile",
+                "Le réseau est coupé 3 s ; cinq clics entre-temps",
+            ),
+            run: |lesson, tell| cut(lesson, tell).boxed(),
+        },
+        Self {
+            name: "freeze",
+            what: observed(
+                "The network moves no byte for 20 s; five clicks meanwhile",
+                "Le réseau ne transporte plus rien pendant 20 s ; cinq clics entre-temps",
+            ),
+            run: |lesson, tell| freeze(lesson, tell).boxed(),
+        },
+        Self {
+            name: "buffer",
+            what: observed(
+                "A proxy keeps an answer back until it is complete",
+                "Un proxy retient chaque réponse jusqu’à ce qu’elle soit complète",
+            ),
+            run: |lesson, tell| buffer(lesson, tell).boxed(),
+        },
+        Self {
+            name: "idle",
+            what: observed(
+                "A proxy ends what is silent for 20 s; 45 s without a change",
+                "Un proxy coupe ce qui se tait 20 s ; 45 s sans changement",
+            ),
+            run: |lesson, tell| idle(lesson, tell).boxed(),
+        },
+        Self {
+            name: "stall",
+            what: observed(
+                "One client stops reading; 10 000 changes",
+                "Un client cesse de lire ; 10 000 changements",
+            ),
+            run: |lesson, tell| stall(lesson, tell).boxed(),
+        },
+        Self {
+            name: "crowd",
+            what: observed(
+                "2 000 idle clients, then one change",
+                "2 000 clients inactifs, puis un changement",
+            ),
+            run: |lesson, tell| crowd(lesson, tell).boxed(),
+        },
+        Self {
+            name: "vanish",
+            what: observed(
+                "200 times: ten clients connect and vanish",
+                "200 fois : dix clients se connectent et disparaissent",
+            ),
+            run: |lesson, tell| vanish(lesson, tell).boxed(),
+        },
+        Self {
+            name: "slow-heads",
+            what: observed(
+                "100 clients never finish their request's head",
+                "100 clients ne finissent jamais l’en-tête de leur requête",
+            ),
+            run: |lesson, tell| slow_heads(lesson, tell).boxed(),
+        },
+        Self {
+            name: "garbage",
+            what: observed(
+                "100 000 malformed inputs, with good commands between",
+                "100 000 entrées malformées, et de bonnes commandes entre elles",
+            ),
+            run: |lesson, tell| garbage(lesson, tell).boxed(),
+        },
+    ];
+
+    /// The drill of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::ALL.iter().find(|drill| drill.name == name)
+    }
+
+    /// Runs the drill on a lesson.
+    ///
+    /// # Errors
+    /// When the lesson does not stand it.
+    pub async fn run(&self, lesson: Lesson, tell: Teller) -> Result<Observed> {
+        (self.run)(lesson, tell).await
+    }
+}
+
+/// A lesson behind a relay, and its page open in a browser.
+struct Page {
+    server: Server,
+    relay: Relay,
+    tab: Tab,
+    _window: Window,
+}
+
+impl Page {
+    async fn open(lesson: Lesson, network: Network, tell: Teller) -> Result<Self> {
+        let server = Server::start(lesson)?;
+        let relay = Relay::start(server.address, None).await?;
+        relay.set(network);
+        let window = Window::open().await?;
+        let tab = window.tab(relay.address, "en").await?;
+        tell.say(&format!(
+            "{lesson} runs behind a relay; its page is open in a browser"
+        ));
+        Ok(Self { server, relay, tab, _window: window })
+    }
+
+    async fn click(&self, times: u64, tell: Teller) -> Result<()> {
+        for _ in 0..times {
+            self.tab.click("increment").await?;
+        }
+        tell.say(&format!("{times} clicks on +1"));
+        Ok(())
+    }
+
+    async fn text(&self, id: &str) -> Result<String> {
+        let text = format!("document.querySelector('#{id}').textContent");
+        Ok(self.tab.evaluate(&text).await?.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until no click waits for its answer any more, and the page is connected.
+    async fn settled(&self) -> Result<()> {
+        self.tab.is_live().await?;
+        let waiting = "document.querySelector('#waiting').textContent === ''";
+        self.tab.until(Duration::from_secs(60), waiting).await
+    }
+
+    /// What became of `clicks` clicks, of which the counter knows `counted`.
+    async fn fate(&self, clicks: u64, counted: u64, tell: Teller) -> Result<Observed> {
+        let said = self.text("notice").await?;
+        tell.say(&format!(
+            "{counted} of {clicks} clicks count; the page says {said:?}"
+        ));
+        Ok(match (counted, said.as_str()) {
+            (counted, "") if counted == clicks => observed(
+                "back by itself; every click counts once",
+                "revient seul ; chaque clic compte une fois",
+            ),
+            (0, said) if !said.is_empty() => observed(
+                "back by itself; the clicks are lost, and the page says so",
+                "revient seul ; les clics sont perdus, et la page le dit",
+            ),
+            (counted, said) if counted <= clicks && !said.is_empty() => observed(
+                "back by itself; the fate of the clicks is unknown, and the page says so",
+                "revient seul ; le sort des clics est inconnu, et la page le dit",
+            ),
+            _ => bail!("{counted} of {clicks} clicks count and the page says {said:?}"),
+        })
+    }
+}
+
+/// The state of the counter, asked of the server itself.
+async fn state(server: &Server) -> Result<Snapshot> {
+    connect(server).await?.next().await
+}
+
+async fn restart(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    let mut page = Page::open(lesson, Network::Good, tell).await?;
+    page.tab.is_live().await?;
+    page.click(1, tell).await?;
+    page.tab.shows(1).await?;
+    let address = page.server.address;
+    page.server.kill()?;
+    tell.say("the server is killed");
+    page.tab.is_lost(LIMIT).await?;
+    page.click(3, tell).await?;
+    sleep(Duration::from_secs(2)).await;
+    page.server = Server::start_again(lesson, address)?;
+    tell.say("the server runs again, and counts from zero");
+    page.settled().await?;
+    let counted = state(&page.server).await?.version;
+    page.tab.shows(counted.try_into()?).await?;
+    page.fate(3, counted, tell).await
+}
+
+async fn cut(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    let page = Page::open(lesson, Network::Good, tell).await?;
+    page.tab.is_live().await?;
+    page.relay.set(Network::Down);
+    tell.say("the network is cut");
+    page.tab.is_lost(LIMIT).await?;
+    page.click(5, tell).await?;
+    sleep(Duration::from_secs(3)).await;
+    page.relay.set(Network::Good);
+    tell.say("the network is back");
+    page.settled().await?;
+    let counted = state(&page.server).await?.version;
+    page.tab.shows(counted.try_into()?).await?;
+    page.fate(5, counted, tell).await
+}
+
+async fn freeze(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    let page = Page::open(lesson, Network::Good, tell).await?;
+    page.tab.is_live().await?;
+    page.relay.set(Network::Frozen);
+    tell.say("the network moves no byte any more, and nobody is told");
+    page.click(5, tell).await?;
+    sleep(Duration::from_secs(20)).await;
+    page.relay.set(Network::Good);
+    tell.say("the network moves again");
+    page.settled().await?;
+    // What the network held is delivered late, and may count although the page gave up.
+    sleep(Duration::from_secs(1)).await;
+    let counted = state(&page.server).await?.version;
+    page.tab.shows(counted.try_into()?).await?;
+    page.fate(5, counted, tell).await.map(|fate| {
+        // Some or none of them: that is what unknown means.
+        if fate.en.contains("lost") { UNKNOWN } else { fate }
+    })
+}
+
+const UNKNOWN: Observed = observed(
+    "back by itself; the fate of the clicks is unknown, and the page says so",
+    "revient seul ; le sort des clics est inconnu, et la page le dit",
+);
+
+async fn buffer(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    let page = Page::open(lesson, Network::Good, tell).await?;
+    page.tab.is_live().await?;
+    page.relay.set(Network::Down);
+    page.tab.is_lost(LIMIT).await?;
+    page.relay.set(Network::Buffered);
+    tell.say("a proxy now keeps answers back until they are complete");
+    let mut other = connect(&page.server).await?;
+    let shown = async {
+        loop {
+            other.send("increment").await?;
+            let value = state(&page.server).await?.value.to_string();
+            sleep(Duration::from_secs(2)).await;
+            if page.text("value").await? == value {
+                return Ok::<_, anyhow::Error>(());
+            }
+        }
+    };
+    let arrived = timeout(Duration::from_secs(15), shown).await;
+    Ok(if arrived.is_ok() {
+        tell.say("a change arrives on the page");
+        observed("works", "fonctionne")
+    } else {
+        tell.say("in 15 s no change arrives on the page");
+        observed("nothing arrives", "rien n’arrive")
+    })
+}
+
+async fn idle(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    let network = Network::Impatient(Duration::from_secs(20));
+    let page = Page::open(lesson, network, tell).await?;
+    page.tab.is_live().await?;
+    let watch = "globalThis.states = new Set(); setInterval(() =>
+        states.add(document.querySelector('#status').dataset.state), 50); 1";
+    page.tab.evaluate(watch).await?;
+    tell.say("45 s without a change, behind a proxy that ends what is silent for 20 s");
+    sleep(Duration::from_secs(45)).await;
+    let states = page.tab.evaluate("[...states].join()").await?;
+    ensure!(states == "live", "the page was {states}");
+    tell.say("the page was connected all the time");
+    page.click(1, tell).await?;
+    page.tab.shows(1).await?;
+    Ok(observed("stays connected", "reste connecté"))
+}
+
+/// Memory (KiB) and open descriptors of a process, as the kernel counts them.
+fn footprint(pid: u32) -> Result<(u64, usize)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let memory =
+        line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+    Ok((memory.parse()?, fs::read_dir(format!("/proc/{pid}/fd"))?.count()))
+}
+
+/// What the server needs when it is at rest: a new one is still opening what it needs.
+async fn at_rest(server: &Server) -> Result<(u64, usize)> {
+    connect(server).await?.next().await?;
+    let mut last = footprint(server.pid())?;
+    let mut calm = 0;
+    while calm < 10 {
+        sleep(Duration::from_millis(50)).await;
+        let now = footprint(server.pid())?;
+        calm = if now.1 == last.1 { calm + 1 } else { 0 };
+        last = now;
+    }
+    Ok(last)
+}
+
+/// Waits until the process has at most this many descriptors, and returns how long it took.
+async fn descriptors_return(
+    pid: u32,
+    most: usize,
+    limit: Duration,
+) -> Result<Duration> {
+    let started = Instant::now();
+    loop {
+        let (_, now) = footprint(pid)?;
+        if now <= most {
+            return Ok(started.elapsed());
+        }
+        ensure!(
+            started.elapsed() < limit,
+            "{now} descriptors, not {most}, after {limit:?}"
+        );
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn stall(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    const CHANGES: u64 = 10_000;
+    /// What the server may grow by: far less than 10 000 snapshots for each stalled client.
+    const GROWTH: u64 = 16 * 1024;
+    /// 20 s without an acknowledgement (`TCP_USER_TIMEOUT`), which the kernel notices at
+    /// its next probe; or, in a page's terms, two heartbeats.
+    const DROPPED_WITHIN: Duration = Duration::from_secs(90);
+    let server = Server::start(lesson)?;
+    let mut reader = connect(&server).await?;
+    let mut sender = connect(&server).await?;
+    sender.next().await?;
+    reader.next().await?;
+    let (memory, descriptors) = footprint(server.pid())?;
+    let mut stalled = Raw::subscribe(&server).await?;
+    if lesson == Lesson::Polling {
+        // A poll has one answer; many polls at once have as many.
+        let poll = raw::request(&server, "GET", "/counter", "", "");
+        stalled.write(poll.repeat(500).as_bytes()).await?;
+    }
+    tell.say("a client follows the counter and reads nothing");
+    let sending = async {
+        for _ in 0..CHANGES {
+            sender.send("increment").await?;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let reading = async {
+        while reader.next().await?.version < CHANGES {}
+        Ok::<_, anyhow::Error>(())
+    };
+    tokio::try_join!(sending, reading)?;
+    let grown = footprint(server.pid())?.0.saturating_sub(memory);
+    tell.say(&format!(
+        "10 000 changes reached the others; the server grew by {grown} KiB"
+    ));
+    ensure!(grown < GROWTH, "the server grew by {grown} KiB");
+    // Its own two connections stay; what polls may have fewer.
+    let took = descriptors_return(server.pid(), descriptors, DROPPED_WITHIN).await?;
+    tell.say(&format!(
+        "its socket was freed {:.0} s after the last change",
+        took.as_secs_f32()
+    ));
+    Ok(observed(
+        "the others notice nothing; it is dropped",
+        "les autres ne remarquent rien ; il est déconnecté",
+    ))
+}
+
+async fn crowd(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    const CLIENTS: usize = 2000;
+    raise_descriptor_limit()?;
+    let server = Server::start(lesson)?;
+    let mut crowd = Vec::new();
+    for _ in 0..CLIENTS / 50 {
+        crowd.extend(try_join_all((0..50).map(|_| connect(&server))).await?);
+    }
+    for client in &mut crowd {
+        client.next().await?;
+    }
+    tell.say(&format!("{CLIENTS} clients are connected and have the first snapshot"));
+    crowd[0].send("increment").await?;
+    let mut told = 0;
+    for client in &mut crowd {
+        while client.next().await?.version < 1 {}
+        told += 1;
+    }
+    tell.say(&format!("{told} clients have the change"));
+    Ok(observed("all have it", "tous l’ont reçu"))
+}
+
+/// Each client is a descriptor here and one in the server, which inherits the limit.
+fn raise_descriptor_limit() -> Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
+}
+
+async fn vanish(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    const ROUNDS: usize = 200;
+    const GROWTH: u64 = 8 * 1024;
+    /// How long socketioxide waits for a client that does not join a namespace.
+    const FORGOTTEN: Duration = Duration::from_secs(45);
+    let server = Server::start(lesson)?;
+    let (_, descriptors) = at_rest(&server).await?;
+    let rounds = async || {
+        for _ in 0..ROUNDS {
+            try_join_all((0..10).map(|_| Raw::subscribe(&server))).await?;
+        }
+        descriptors_return(server.pid(), descriptors, 3 * LIMIT).await?;
+        footprint(server.pid())
+    };
+    // The allocator keeps what the first two thousand needed; the next two thousand must
+    // find it free.
+    let (first, _) = rounds().await?;
+    tell.say(
+        "2 000 clients have connected and vanished; no descriptor is left of them",
+    );
+    if lesson == Lesson::SocketIo {
+        sleep(FORGOTTEN).await;
+    }
+    let (second, _) = rounds().await?;
+    let grown = second.saturating_sub(first);
+    tell.say(&format!("2 000 more: memory went from {first} KiB to {second} KiB"));
+    ensure!(grown < GROWTH, "the server grew by {grown} KiB");
+    Ok(observed("nothing is left of them", "il ne reste rien d’eux"))
+}
+
+async fn slow_heads(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    let server = Server::start(lesson)?;
+    let (_, descriptors) = at_rest(&server).await?;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(server.address).await?;
+        stream
+            .write_all(b"GET /counter HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+            .await?;
+        slow.push(stream);
+    }
+    tell.say("100 clients have begun a request and do not go on");
+    let mut client = connect(&server).await?;
+    client.send("increment").await?;
+    while client.next().await?.version < 1 {}
+    drop(client);
+    tell.say("another client is served meanwhile");
+    for stream in &mut slow {
+        let mut answer = Vec::new();
+        limited("end of a slow request", stream.read_to_end(&mut answer)).await??;
+        ensure!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{answer:?}");
+    }
+    descriptors_return(server.pid(), descriptors, LIMIT).await?;
+    tell.say("the slow ones were dropped");
+    Ok(observed(
+        "they are dropped; the others are served",
+        "ils sont déconnectés ; les autres sont servis",
+    ))
+}
+
+/// A seeded generator (xorshift64*), so that a failing run can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() >> 33).unwrap_or_default() % limit
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        (0..64).map(|_| self.next().to_be_bytes()[0]).collect()
+    }
+
+    /// JSON that looks a little like a command, and is none.
+    fn no_command(&mut self) -> String {
+        const VALUES: [&str; 12] = [
+            "null",
+            "true",
+            "-1e99",
+            "18446744073709551616",
+            "\"increment\"",
+            "\"\\u0000\"",
+            "[]",
+            "[\"increment\"]",
+            "{}",
+            "{\"type\":\"increment\"}",
+            "[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]",
+            "\"é\\ud83d\\ude00\"",
+        ];
+        const FIELDS: [&str; 5] = ["type", "id", "Type", "", "by"];
+        let mut value = || VALUES[self.below(VALUES.len())];
+        let (one, two) = (value(), value());
+        let (name, other) = (FIELDS[self.below(FIELDS.len())], FIELDS[self.below(5)]);
+        match self.below(4) {
+            // An object alone could be a command; in an array it is not.
+            0 => format!("[{one}]"),
+            1 => format!("{{\"type\":{{\"{name}\":{one}}}}}"),
+            2 => format!("{{\"type\":\"increment\",\"{other}!\":{two}}}"),
+            _ => format!("{{\"type\":\"{name}\",\"id\":{two}}}"),
+        }
+    }
+}
+
+async fn garbage(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    const BATCHES: usize = 1000;
+    const EACH: usize = 100;
+    let mut server = Server::start(lesson)?;
+    let mut random = Random(0x5eed);
+    let mut good = connect(&server).await?;
+    let mut accepted = 0;
+    for batch in 0..BATCHES {
+        let inputs: Vec<String> = (0..EACH).map(|_| random.no_command()).collect();
+        refused(&server, &inputs).await.with_context(|| format!("batch {batch}"))?;
+        if batch % 10 == 0 {
+            good.send("increment").await?;
+            accepted += 1;
+        }
+        // A server may take a second to end a connection: many at once, and not each time.
+        if batch % 100 == 0 {
+            let rude = (0..50).map(|_| random.bytes());
+            try_join_all(rude.map(|bytes| unreadable(&server, bytes))).await?;
+        }
+    }
+    let sent = BATCHES * EACH;
+    tell.say(&format!(
+        "{sent} malformed inputs, each refused, {accepted} commands between"
+    ));
+    let now = state(&server).await?;
+    ensure!(now.version == accepted, "{now:?} after {accepted} good commands");
+    ensure!(now.value == i64::try_from(accepted)?, "{now:?}");
+    server.kill()?;
+    tell.say(
+        "the counter knows the good commands and no other; the server did not panic",
+    );
+    Ok(observed(
+        "each refused; the count is exact",
+        "toutes refusées ; le compte est exact",
+    ))
+}
+
+/// Sends the inputs as commands over one connection, and checks that each is refused.
+async fn refused(server: &Server, inputs: &[String]) -> Result<()> {
+    let mut raw = match server.lesson {
+        Lesson::Polling | Lesson::Sse => Raw::connect(server).await?,
+        Lesson::WebSocket | Lesson::SocketIo => Raw::subscribe(server).await?,
+    };
+    if server.lesson == Lesson::SocketIo {
+        // Events before the namespace has answered would be an error of the protocol.
+        raw.read_until(b"40{").await?;
+    }
+    let encode = |input: &String| match server.lesson {
+        Lesson::Polling | Lesson::Sse => {
+            raw::request(server, "POST", "/counter", "", input).into_bytes()
+        }
+        Lesson::WebSocket => raw::frame(0x81, input.as_bytes()),
+        Lesson::SocketIo => {
+            raw::frame(0x81, format!("420[\"command\",{input}]").as_bytes())
+        }
+    };
+    let bytes: Vec<u8> = inputs.iter().flat_map(encode).collect();
+    let (answers, closed) = raw.exchange(&bytes, b"{\"error\":", inputs.len()).await?;
+    ensure!(!closed, "closed after {}", answers.escape_ascii());
+    if matches!(server.lesson, Lesson::Polling | Lesson::Sse) {
+        let statuses =
+            answers.windows(10).filter(|bytes| bytes.starts_with(b"HTTP/1.1 "));
+        for status in statuses {
+            ensure!(status[9] == b'4', "{}", answers.escape_ascii());
+        }
+    }
+    Ok(())
+}
+
+/// Sends random bytes where the protocol wants a request, a frame or a packet, and checks
+/// that the server ends the connection, and without a 5xx.
+async fn unreadable(server: &Server, mut bytes: Vec<u8>) -> Result<()> {
+    let mut raw = Raw::subscribe(server).await?;
+    // Whatever the bytes were, this cannot be a frame, nor the end of a request's head.
+    bytes.extend([0xff; 8192]);
+    bytes.extend(b"\r\n\r\n");
+    let (answers, closed) = raw.exchange(&bytes, b"HTTP/1.1 5", 1).await?;
+    ensure!(closed, "{}", answers.escape_ascii());
+    Ok(())
+}
