@@ -109,3 +109,45 @@ fn translate(request: &HttpRequest) -> actix_web::Result<hyper::Request<()>> {
     }
     translated.body(()).map_err(ErrorBadRequest)
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn translation_loses_nothing(
+            method in "GET|POST|PUT|OPTIONS|[A-Z]{1,9}",
+            path in "/[a-z0-9._~/-]{0,20}",
+            query in "[a-zA-Z0-9=&%_.-]{0,40}",
+            headers in prop::collection::vec(("[a-z][a-z0-9-]{0,12}", "[ -~]{0,30}"), 0..6),
+        ) {
+            let uri = format!("{path}?{query}");
+            let method = method.parse().expect("a method");
+            let mut request = TestRequest::with_uri(&uri).method(method);
+            for (name, value) in &headers {
+                request = request.append_header((name.as_str(), value.trim()));
+            }
+            let request = request.to_http_request();
+            let translated = translate(&request).expect("a request");
+            prop_assert_eq!(translated.method().as_str(), request.method().as_str());
+            prop_assert_eq!(translated.uri().query(), Some(query.as_str()));
+            prop_assert_eq!(translated.uri().path(), path);
+            let mut expected: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.trim().as_bytes()))
+                .collect();
+            let mut found: Vec<_> = translated
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_bytes()))
+                .collect();
+            expected.sort();
+            found.sort();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

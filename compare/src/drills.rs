@@ -137,8 +137,8 @@ impl Drill {
         Self {
             name: "vanish",
             what: observed(
-                "200 times: ten clients connect and vanish",
-                "200 fois : dix clients se connectent et disparaissent",
+                "2 000 clients connect and vanish, twice",
+                "2 000 clients se connectent et disparaissent, deux fois",
             ),
             run: |lesson, tell| vanish(lesson, tell).boxed(),
         },
@@ -397,8 +397,8 @@ async fn stall(lesson: Lesson, tell: Teller) -> Result<Observed> {
     const CHANGES: u64 = 10_000;
     /// What the server may grow by: far less than 10 000 snapshots for each stalled client.
     const GROWTH: u64 = 16 * 1024;
-    /// 20 s without an acknowledgement (`TCP_USER_TIMEOUT`), which the kernel notices at
-    /// its next probe; or, in a page's terms, two heartbeats.
+    /// 20 s without an acknowledgement (`TCP_USER_TIMEOUT`), which the kernel notices at its
+    /// next probe; its probes are up to twice as far apart each time.
     const DROPPED_WITHIN: Duration = Duration::from_secs(90);
     let server = Server::start(lesson)?;
     let mut reader = connect(&server).await?;

@@ -44,7 +44,9 @@ fn main() {
             page_speaks_both_languages,
             page_says_why_a_click_failed,
             page_is_accessible,
-            page_fits_a_phone
+            page_fits_a_phone,
+            page_runs_no_injected_script,
+            foreign_page_gets_nothing
         );
     }
     trials.push(Trial::test("01-polling::hidden_page_does_not_poll", || {
@@ -242,6 +244,57 @@ async fn page_fits_a_phone(lesson: Lesson) -> Result<()> {
     }).map((control) => control.outerHTML)";
     let small = tab.evaluate(small).await?;
     ensure!(small == json!([]), "too small: {small}");
+    Ok(())
+}
+
+/// The Content-Security-Policy is in force, not only in the header.
+async fn page_runs_no_injected_script(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let window = Window::open().await?;
+    let tab = window.tab(server.address, "en").await?;
+    tab.is_live().await?;
+    let inject = "const script = document.createElement('script');
+        script.textContent = 'globalThis.injected = true';
+        document.body.append(script);
+        document.body.insertAdjacentHTML('beforeend',
+            '<img src=\"/absent\" onerror=\"globalThis.injected = true\">');
+        let violations = 0;
+        document.addEventListener('securitypolicyviolation', () => violations += 1);
+        new Promise((resolve) => setInterval(() => violations && resolve(true), 20))";
+    ensure!(tab.evaluate(inject).await? == true, "no violation was reported");
+    ensure!(tab.evaluate("globalThis.injected === undefined").await? == true, "it ran");
+    Ok(())
+}
+
+/// Another site's page tries to read and to change the counter by every means it has:
+/// cross-site WebSocket hijacking, request forgery by script and by form, plain reading.
+async fn foreign_page_gets_nothing(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let site = TcpListener::bind("127.0.0.1:0").await?;
+    let foreign = site.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((mut visitor, _)) = site.accept().await {
+            let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\
+                Content-Length: 15\r\nConnection: close\r\n\r\n<!doctype html>";
+            let _ = visitor.write_all(page.as_bytes()).await;
+            let _ = visitor.shutdown().await;
+        }
+    });
+    let window = Window::open().await?;
+    let page = window.blank().await?;
+    page.goto(format!("http://{foreign}/")).await?;
+    let attack =
+        include_str!("attack.js").replace("SERVER", &server.address.to_string());
+    let got = page.evaluate(attack).await?.value().cloned().unwrap_or_default();
+    let tries = got.as_object().context("no report")?;
+    ensure!(tries.len() == 9, "{got:#}");
+    for (name, outcome) in tries {
+        // A request without CORS is sent, and its answer hidden; the server must refuse it.
+        let expected = if name == "blind" { "opaque" } else { "blocked" };
+        ensure!(outcome == expected, "{name}: {got:#}");
+    }
+    let now = compare::connect(&server).await?.next().await?;
+    ensure!(now.version == 0, "another site's page changed the counter: {now:?}");
     Ok(())
 }
 

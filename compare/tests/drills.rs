@@ -52,7 +52,7 @@ fn tables_hold(seen: &[Observed]) -> bool {
         ("en", "# Drills: what each transport does when it is disturbed", |o| o.en),
         (
             "fr",
-            "# Exercices d’incendie : ce que fait chaque transport perturbé",
+            "# Épreuves : ce que fait chaque transport quand on le perturbe",
             |o| o.fr,
         ),
     ];

@@ -116,3 +116,77 @@ pub async fn send(session: &mut Session, frame: Message) -> bool {
     let sent = timeout(SEND_TIMEOUT, SinkExt::send(session, frame)).await;
     matches!(sent, Ok(Ok(()))) && !last
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A frame as RFC 6455, section 5.2 has it; its length may be written longer than it
+    /// must be.
+    fn frame(first: u8, masked: bool, payload: u16, width: usize) -> Vec<u8> {
+        let mask_bit = if masked { 0x80 } else { 0 };
+        let mut bytes = vec![first];
+        match width {
+            0 if payload < 126 => bytes.push(mask_bit | payload.to_be_bytes()[1]),
+            0 | 1 => {
+                bytes.push(mask_bit | 126);
+                bytes.extend(payload.to_be_bytes());
+            }
+            _ => {
+                bytes.push(mask_bit | 127);
+                bytes.extend(u64::from(payload).to_be_bytes());
+            }
+        }
+        let rest = usize::from(payload) + if masked { 4 } else { 0 };
+        // Bytes that would be refused if they were taken for a header.
+        bytes.resize(bytes.len() + rest, 0xff);
+        bytes
+    }
+
+    proptest! {
+        /// However the bytes are cut into pieces, all pass when every frame is short and
+        /// plain; else the error names the first frame that is not.
+        #[test]
+        fn frames_pass_or_are_refused(
+            frames in prop::collection::vec(
+                (prop::bool::weighted(0.1), 0..=0xf_u8, any::<bool>(), 0..5000_u16, 0..3_usize),
+                1..8,
+            ),
+            cuts in prop::collection::vec(1..3000_usize, 1..8),
+        ) {
+            let mut bytes = Vec::new();
+            let mut expected = None;
+            for (reserved, opcode, masked, payload, width) in frames {
+                let first = if reserved { 0xc0 | opcode } else { 0x80 | opcode };
+                if expected.is_none() && reserved {
+                    expected = Some("reserved bits");
+                } else if expected.is_none() && usize::from(payload) > MAX_BYTES {
+                    expected = Some("too long");
+                }
+                bytes.extend(frame(first, masked, payload, width));
+            }
+            let mut header = FrameHeader::default();
+            let mut found = None;
+            let mut left = &bytes[..];
+            for cut in cuts.into_iter().cycle() {
+                let (piece, after) = left.split_at(cut.min(left.len()));
+                match header.check(Bytes::copy_from_slice(piece)) {
+                    Ok(passed) => prop_assert_eq!(&passed[..], piece),
+                    Err(error) => found = Some(error),
+                }
+                left = after;
+                if left.is_empty() || found.is_some() {
+                    break;
+                }
+            }
+            let found = found.map(|error| match error {
+                PayloadError::EncodingCorrupted => "reserved bits",
+                PayloadError::Overflow => "too long",
+                _ => "another error",
+            });
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

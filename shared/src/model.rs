@@ -147,7 +147,58 @@ impl From<serde_json::Error> for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
+
+    /// The contract in other words: what this JSON value means, if it is a command.
+    fn meaning(value: &Value) -> Option<(String, Option<String>)> {
+        let fields = value.as_object()?;
+        let kind = fields.get("type")?.as_str()?;
+        let known = ["increment", "decrement", "reset"].contains(&kind);
+        let id = fields.get("id");
+        let good_id = id.is_none_or(|id| {
+            id.as_str().is_some_and(|id| !id.is_empty() && id.len() <= 64)
+        });
+        let other = fields.keys().any(|field| field != "type" && field != "id");
+        let id = id.and_then(Value::as_str).map(str::to_owned);
+        (known && good_id && !other).then(|| (kind.to_owned(), id))
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let kind = prop_oneof!["increment", "decrement", "reset", "Reset", ".{0,4}"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            kind.prop_map(Value::from),
+            ".{0,70}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            let field = prop_oneof![6 => "type", 3 => "id", 1 => "[a-z]{0,3}"];
+            prop_oneof![
+                1 => prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                6 => prop::collection::btree_map(field, inner, 0..3)
+                    .prop_map(|fields| fields.into_iter().collect::<Value>()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_read_as_the_contract_says(value in json()) {
+            let read = value.to_string().parse::<Command>().ok().map(|command| {
+                (format!("{:?}", command.action).to_lowercase(), command.id)
+            });
+            prop_assert_eq!(read, meaning(&value));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,200}") {
+            let _ = text.parse::<Command>();
+        }
+    }
 
     #[test]
     fn value_saturates_and_version_grows() {
