@@ -34,6 +34,11 @@ diff A B: (known A) (known B)
 drill NAME LESSON: (client LESSON)
     cargo run --quiet --bin compare -- drill {{ NAME }} {{ LESSON }}
 
+# Show what travels on the wire while you click, such as `just wire 03-websocket`
+[group('follow the course')]
+wire LESSON: (client LESSON)
+    cargo run --quiet --bin compare -- wire {{ LESSON }}
+
 # Run every test: a few minutes; needs Chromium, Chrome or Edge
 [group('work on it')]
 test: (client "04-socketio") test-clients

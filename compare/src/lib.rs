@@ -10,6 +10,7 @@ pub mod drills;
 pub mod raw;
 pub mod relay;
 pub mod server;
+pub mod wire;
 
 pub use client::{Bad, Client, Outcome, Snapshot, connect};
 pub use server::{Lesson, Server};

@@ -1,12 +1,17 @@
 //! The lessons from outside, on the command line. `just drill` and `just wire` call it.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use compare::{
-    Lesson,
+    Lesson, Server,
     drills::{Drill, Teller},
+    relay::Relay,
+    wire,
 };
 
 #[derive(Parser)]
@@ -27,12 +32,21 @@ enum Command {
         #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
         lesson: String,
     },
+    /// Shows what travels between a lesson and those who use it, until Ctrl-C
+    Wire {
+        /// Which lesson
+        #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
+        lesson: String,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Drill { name, lesson } = Arguments::parse().command;
-    match drill(&name, &lesson).await {
+    let outcome = match Arguments::parse().command {
+        Command::Drill { name, lesson } => drill(&name, &lesson).await,
+        Command::Wire { lesson } => wire(&lesson).await,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
@@ -41,13 +55,25 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn drill(name: &str, lesson: &str) -> Result<()> {
+fn named(lesson: &str) -> Result<Lesson> {
     let lesson = Lesson::ALL.into_iter().find(|known| known.name() == lesson);
-    let (Some(drill), Some(lesson)) = (Drill::named(name), lesson) else {
-        unreachable!("the parser takes only known names")
-    };
+    lesson.context("the parser takes only known lessons")
+}
+
+async fn drill(name: &str, lesson: &str) -> Result<()> {
+    let drill = Drill::named(name).context("the parser takes only known drills")?;
     println!("{}", drill.what.en);
-    let observed = drill.run(lesson, Teller::new(true)).await?;
+    let observed = drill.run(named(lesson)?, Teller::new(true)).await?;
     println!("Observed: {}", observed.en);
     Ok(())
+}
+
+async fn wire(lesson: &str) -> Result<()> {
+    let lesson = named(lesson)?;
+    let server = Server::start(lesson)?;
+    let out = io::stdout();
+    let tap = wire::tap(lesson, out.is_terminal(), out);
+    let relay = Relay::start(server.address, Some(tap)).await?;
+    println!("open http://{} and click; Ctrl-C ends", relay.address);
+    Ok(tokio::signal::ctrl_c().await?)
 }

@@ -3,7 +3,11 @@
 //!
 //! `cargo test -p compare --test contract 02-sse` runs one lesson's part.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use compare::{
@@ -11,6 +15,7 @@ use compare::{
     client::{LIMIT, limited},
     connect,
     raw::{self, COMMAND, Raw, frame},
+    relay::Relay,
 };
 use futures_util::future::{join_all, try_join_all};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -50,6 +55,7 @@ behaviours![trials:
     started_from_another_folder,
     page_in_both_languages,
     page_files,
+    wire_shows_what_travels,
     heartbeat,
     vanished_client_is_dropped,
 ];
@@ -513,6 +519,51 @@ async fn page_files(lesson: Lesson) -> Result<()> {
     ensure!(head.headers().contains_key(header::CONTENT_LENGTH), "{head:?}");
     let absent = get(&server, "/../Cargo.toml", &[]).await?;
     ensure!(absent.status() == StatusCode::NOT_FOUND);
+    Ok(())
+}
+
+async fn wire_shows_what_travels(lesson: Lesson) -> Result<()> {
+    #[derive(Clone, Default)]
+    struct Shown(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shown {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let shown = Shown::default();
+    let mut server = Server::start(lesson)?;
+    let tap = compare::wire::tap(lesson, false, shown.clone());
+    let relay = Relay::start(server.address, Some(tap)).await?;
+    server.address = relay.address;
+    let mut client = connect(&server).await?;
+    client.send("increment").await?;
+    until(&mut *client, 1).await?;
+    let text = shown.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let text = String::from_utf8(text)?;
+    let expected: &[&str] = match lesson {
+        Lesson::Polling => {
+            &["↑ POST /counter HTTP/1.1", r#"↓ {"value":1,"version":1}"#]
+        }
+        Lesson::Sse => {
+            &["↑ GET /events HTTP/1.1", r#"↓ data: {"value":1,"version":1}"#]
+        }
+        Lesson::WebSocket => &[
+            "↓ HTTP/1.1 101 Switching Protocols",
+            r#"↑ [text, 6 + 20 bytes] {"type":"increment"}"#,
+            r#"↓ [text, 2 + 23 bytes] {"value":1,"version":1}"#,
+        ],
+        Lesson::SocketIo => &[
+            r#"↑ [text, 6 + 2 bytes] 40  (Socket.IO connect)"#,
+            r#"↑ [text, 6 + 35 bytes] 420["command",{"type":"increment"}]  (Socket.IO event)"#,
+            r#"↓ [text, 2 + 28 bytes] 430[{"value":1,"version":1}]  (Socket.IO acknowledgement)"#,
+        ],
+    };
+    for line in expected {
+        ensure!(text.contains(line), "no {line} in\n{text}");
+    }
     Ok(())
 }
 
