@@ -172,8 +172,10 @@ impl Connection {
             }
         };
         if !ended_well {
-            for stream in [to_client.as_ref(), to_server.as_ref()] {
-                reset(stream);
+            for half in [to_client, to_server] {
+                reset(half.as_ref());
+                // Dropped, it would first say good-bye.
+                half.forget();
             }
         }
     }

@@ -5,8 +5,8 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,13 +15,17 @@ use compare::{
     client::{LIMIT, limited},
     connect,
     raw::{self, COMMAND, Raw, frame},
-    relay::Relay,
+    relay::{Network, Relay},
 };
 use futures_util::future::{join_all, try_join_all};
 use libtest_mimic::{Arguments, Failed, Trial};
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 
 /// What a transport cannot do, and why; everything else each must do.
 const CANNOT: [(Lesson, &str, &str); 3] = [
@@ -55,6 +59,7 @@ behaviours![trials:
     started_from_another_folder,
     page_in_both_languages,
     page_files,
+    odd_requests_are_refused,
     wire_shows_what_travels,
     heartbeat,
     vanished_client_is_dropped,
@@ -97,6 +102,7 @@ fn main() {
     let mut all: Vec<Trial> = Lesson::ALL.into_iter().flat_map(trials).collect();
     all.push(Trial::test("01-polling::not_modified", || block_on(not_modified())));
     all.push(Trial::test("02-sse::head_and_ids", || block_on(head_and_ids())));
+    all.push(Trial::test("relay::disturbs", || block_on(relay_disturbs())));
     for (name, bytes, code) in RUDE {
         let run = move || block_on(rude(bytes(), code));
         all.push(Trial::test(format!("03-websocket::{name}"), run));
@@ -522,12 +528,96 @@ async fn page_files(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
+/// Paths that try to leave the page's files, and heads and bodies beyond any limit.
+async fn odd_requests_are_refused(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let paths = [
+        "/../Cargo.toml",
+        "/%2e%2e/Cargo.toml",
+        "/..%2fCargo.toml",
+        "/client.js/../../Cargo.toml",
+        "//etc/passwd",
+        "/style.css%00",
+    ];
+    for path in paths {
+        let status = raw::status(&server, "GET", path, None).await?;
+        ensure!((400..=404).contains(&status), "{path}: {status}");
+    }
+    let long = "x".repeat(1 << 20);
+    let requests = [
+        format!("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: {long}\r\n\r\n"),
+        format!("GET /{long} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+        raw::request(&server, "POST", "/counter", "", &long),
+        raw::request(&server, "POST", "/socket.io/?EIO=4&transport=polling", "", &long),
+    ];
+    for request in requests {
+        let mut raw = Raw::connect(&server).await?;
+        let (answer, closed) =
+            raw.exchange(request.as_bytes(), b"HTTP/1.1 4", 1).await?;
+        ensure!(!answer.is_empty() || closed, "neither an answer nor an end");
+        ensure!(!answer.starts_with(b"HTTP/1.1 2"), "{}", answer.escape_ascii());
+        ensure!(!answer.starts_with(b"HTTP/1.1 5"), "{}", answer.escape_ascii());
+    }
+    ensure!(connect(&server).await?.next().await? == Snapshot { value: 0, version: 0 });
+    Ok(())
+}
+
+/// The relay does what it says, so that a drill that passes means something.
+async fn relay_disturbs() -> Result<()> {
+    let echo = TcpListener::bind("127.0.0.1:0").await?;
+    let address = echo.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = echo.accept().await {
+            tokio::spawn(async move {
+                let (mut from, mut to) = client.split();
+                tokio::io::copy(&mut from, &mut to).await
+            });
+        }
+    });
+    let relay = Relay::start(address, None).await?;
+    let mut client = TcpStream::connect(relay.address).await?;
+    let mut echoed = async |bytes: &[u8]| -> Result<Duration> {
+        let started = Instant::now();
+        client.write_all(bytes).await?;
+        let mut answer = vec![0; bytes.len()];
+        limited("echo", client.read_exact(&mut answer)).await??;
+        ensure!(answer == bytes);
+        Ok(started.elapsed())
+    };
+    echoed(&[1; 1000]).await?;
+    let traffic = relay.traffic();
+    ensure!(traffic.up.load(Ordering::Relaxed) == 1000, "{traffic:?}");
+    ensure!(traffic.down.load(Ordering::Relaxed) == 1000, "{traffic:?}");
+    relay.set(Network::Slow(Duration::from_millis(100)));
+    let slow = echoed(b"slow").await?;
+    ensure!(slow >= Duration::from_millis(200), "{slow:?}");
+    relay.set(Network::Narrow(10_000));
+    let narrow = echoed(&[2; 2000]).await?;
+    ensure!(narrow >= Duration::from_millis(400), "{narrow:?}");
+    relay.set(Network::Frozen);
+    let frozen = timeout(Duration::from_millis(300), echoed(b"frozen")).await;
+    ensure!(frozen.is_err(), "a frozen network moved bytes: {frozen:?}");
+    relay.set(Network::Good);
+    let mut late = [0; 6];
+    limited("late echo", client.read_exact(&mut late)).await??;
+    ensure!(&late == b"frozen");
+    relay.set(Network::Down);
+    let error = limited("reset", client.read(&mut late)).await?;
+    ensure!(error.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset));
+    let mut refused = TcpStream::connect(relay.address).await?;
+    let error = limited("reset", refused.read(&mut late)).await?;
+    ensure!(error.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset));
+    Ok(())
+}
+
 async fn wire_shows_what_travels(lesson: Lesson) -> Result<()> {
     #[derive(Clone, Default)]
     struct Shown(Arc<Mutex<Vec<u8>>>);
     impl Write for Shown {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+            let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            shown.extend_from_slice(bytes);
+            Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
