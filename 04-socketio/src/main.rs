@@ -94,6 +94,7 @@ async fn main() -> std::io::Result<()> {
     let counter = Data::new(Counter::default());
     let (service, io) = SocketIo::builder()
         .with_state(counter.clone())
+        .connect_timeout(HEARTBEAT)
         .ping_interval(HEARTBEAT)
         .ping_timeout(HEARTBEAT)
         // Packets that may wait for a long-polling client; beyond, they would be lost. One
