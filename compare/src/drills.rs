@@ -231,10 +231,7 @@ impl Page {
                 "back by itself; the clicks are lost, and the page says so",
                 "revient seul ; les clics sont perdus, et la page le dit",
             ),
-            (counted, said) if counted <= clicks && !said.is_empty() => observed(
-                "back by itself; the fate of the clicks is unknown, and the page says so",
-                "revient seul ; le sort des clics est inconnu, et la page le dit",
-            ),
+            (counted, said) if counted <= clicks && !said.is_empty() => UNKNOWN,
             _ => bail!("{counted} of {clicks} clicks count and the page says {said:?}"),
         })
     }

@@ -58,9 +58,9 @@ export function commands(send) {
   }
 }
 
-/** Says that a click did not arrive, or that nobody can know. */
+/** Says that a click did not arrive, or that nobody can know, and why if the page knows. */
 export function failed(reason) {
-  notice(`${element("notice").dataset.failed} (${reason})`);
+  notice(element("notice").dataset.failed + (reason ? ` (${reason})` : ""));
 }
 
 /**
