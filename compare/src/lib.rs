@@ -7,10 +7,12 @@
 pub mod browser;
 pub mod client;
 pub mod drills;
+pub mod peers;
 pub mod raw;
 pub mod relay;
 pub mod server;
 pub mod wire;
 
 pub use client::{Bad, Client, Outcome, Snapshot, connect};
+pub use peers::{Runtime, Subject};
 pub use server::{Lesson, Server};

@@ -13,6 +13,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::peers::{Runtime, Subject};
+
 /// One of the four lessons, and with it one of the four transports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lesson {
@@ -91,33 +93,38 @@ pub struct Server {
     errors: Option<JoinHandle<String>>,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Which lesson it is.
+    /// The lesson whose transport it serves.
     pub lesson: Lesson,
 }
 
 impl Server {
-    /// Starts `lesson` on a free port and waits until it listens.
+    /// Starts a lesson, or a peer, on a free port and waits until it listens.
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start(lesson: Lesson) -> Result<Self> {
-        Self::spawn(lesson, &mut lesson.command()?)
+    pub fn start(subject: impl Into<Subject>) -> Result<Self> {
+        let subject = subject.into();
+        Self::spawn(subject, &mut subject.command()?)
     }
 
-    /// Starts the same lesson on the same port, after [`Server::kill`].
+    /// Starts the same on the same port, after [`Server::kill`].
     ///
     /// # Errors
     /// When it does not start.
-    pub fn start_again(lesson: Lesson, address: SocketAddr) -> Result<Self> {
-        let port = address.port().to_string();
-        Self::spawn(lesson, lesson.command()?.env("PORT", port))
+    pub fn start_again(
+        subject: impl Into<Subject>,
+        address: SocketAddr,
+    ) -> Result<Self> {
+        let (subject, port) = (subject.into(), address.port().to_string());
+        Self::spawn(subject, subject.command()?.env("PORT", port))
     }
 
-    /// Starts a lesson by a command made from [`Lesson::command`].
+    /// Starts it by a command made from [`Subject::command`].
     ///
     /// # Errors
     /// When it does not start.
-    pub fn spawn(lesson: Lesson, command: &mut Command) -> Result<Self> {
+    pub fn spawn(subject: impl Into<Subject>, command: &mut Command) -> Result<Self> {
+        let Subject { lesson, runtime } = subject.into();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
@@ -131,7 +138,10 @@ impl Server {
         let mut server = Self { child, errors: Some(errors), address, lesson };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let expected = format!("{lesson} listening on http://");
+        let expected = match runtime {
+            Runtime::Rust => format!("{lesson} listening on http://"),
+            _ => "listening on http://".to_owned(),
+        };
         let address = line.trim_end().strip_prefix(&expected);
         let address = address.with_context(|| format!("first line was {line:?}"))?;
         server.address = address.parse()?;

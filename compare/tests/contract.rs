@@ -1,7 +1,8 @@
 //! The contract, proved on every lesson: one list of behaviours, and the transport as the
 //! only parameter.
 //!
-//! `cargo test -p compare --test contract 02-sse` runs one lesson's part.
+//! `cargo test -p compare --test contract 02-sse` runs one lesson's part, and
+//! `… --test contract -- --ignored peer` that of the peers.
 
 use std::{
     io::{self, Write},
@@ -11,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use compare::{
-    Bad, Client, Lesson, Outcome, Server, Snapshot,
+    Bad, Client, Lesson, Outcome, Runtime, Server, Snapshot, Subject,
     client::{LIMIT, limited},
     connect,
     raw::{self, COMMAND, Raw, frame},
@@ -35,14 +36,19 @@ const CANNOT: [(Lesson, &str, &str); 3] = [
 ];
 
 macro_rules! behaviours {
-    ($trials:ident: $($name:ident),* $(,)?) => {
-        fn $trials(lesson: Lesson) -> Vec<Trial> {
-            vec![$(trial(lesson, stringify!($name), move || Box::pin($name(lesson)))),*]
+    ($trials:ident of $what:ty: $($name:ident),* $(,)?) => {
+        fn $trials(subject: $what) -> Vec<Trial> {
+            vec![$(trial(
+                subject.into(),
+                stringify!($name),
+                move || Box::pin($name(subject)),
+            )),*]
         }
     };
 }
 
-behaviours![trials:
+// What the peers that the lessons are measured beside must do as well.
+behaviours![counting of Subject:
     first_snapshot_at_once,
     every_command,
     concurrent_increments,
@@ -51,9 +57,12 @@ behaviours![trials:
     stalled_client_delays_nobody,
     bad_input_changes_nothing,
     foreign_origin_is_refused,
+    restart_matches_nothing_old,
+];
+
+behaviours![serving of Lesson:
     foreign_host_is_refused,
     own_origin_is_served,
-    restart_matches_nothing_old,
     taken_port,
     bad_settings,
     started_from_another_folder,
@@ -66,7 +75,7 @@ behaviours![trials:
 ];
 
 // The contract names a time for these, so nothing else may run on the machine meanwhile.
-behaviours![trials_alone:
+behaviours![stopping of Lesson:
     interrupt_tells_the_clients,
     terminate_tells_the_clients,
 ];
@@ -78,16 +87,31 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 type Behaviour = futures_util::future::LocalBoxFuture<'static, Result<()>>;
 
 fn trial(
-    lesson: Lesson,
+    subject: Subject,
     name: &'static str,
     run: impl FnOnce() -> Behaviour + Send + 'static,
 ) -> Trial {
-    let cannot = CANNOT.iter().find(|(l, n, _)| (*l, *n) == (lesson, name));
+    if subject.runtime != Runtime::Rust {
+        let trial = Trial::test(format!("peer {subject}::{name}"), || block_on(run()));
+        return trial.with_ignored_flag(true);
+    }
+    let cannot = CANNOT.iter().find(|(l, n, _)| (*l, *n) == (subject.lesson, name));
     if let Some((_, _, why)) = cannot {
-        let title = format!("{lesson}::{name} (cannot: {why})");
+        let title = format!("{subject}::{name} (cannot: {why})");
         return Trial::test(title, || Ok(())).with_ignored_flag(true);
     }
-    Trial::test(format!("{lesson}::{name}"), move || block_on(run()))
+    Trial::test(format!("{subject}::{name}"), || block_on(run()))
+}
+
+/// A peer does what the lessons do, or is named as missing. `--ignored peer` runs these.
+fn peer(subject: Subject) -> Vec<Trial> {
+    match subject.command() {
+        Ok(_) => counting(subject),
+        Err(missing) => {
+            let title = format!("peer {subject}::missing ({missing})");
+            vec![Trial::test(title, || Ok(())).with_ignored_flag(true)]
+        }
+    }
 }
 
 fn block_on(behaviour: impl Future<Output = Result<()>>) -> Result<(), Failed> {
@@ -99,7 +123,11 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Most of these wait for a server or a clock, not for a core.
     arguments.test_threads = arguments.test_threads.or(Some(8));
-    let mut all: Vec<Trial> = Lesson::ALL.into_iter().flat_map(trials).collect();
+    let lessons = Lesson::ALL.into_iter();
+    let mut all: Vec<Trial> = lessons
+        .flat_map(|lesson| counting(lesson.into()).into_iter().chain(serving(lesson)))
+        .chain(Subject::peers().flat_map(peer))
+        .collect();
     all.push(Trial::test("01-polling::not_modified", || block_on(not_modified())));
     all.push(Trial::test("02-sse::head_and_ids", || block_on(head_and_ids())));
     all.push(Trial::test("relay::disturbs", || block_on(relay_disturbs())));
@@ -109,14 +137,14 @@ fn main() {
     }
     let together = libtest_mimic::run(&arguments, all);
     arguments.test_threads = Some(1);
-    let alone = Lesson::ALL.into_iter().flat_map(trials_alone).collect();
+    let alone = Lesson::ALL.into_iter().flat_map(stopping).collect();
     let alone = libtest_mimic::run(&arguments, alone);
     together.exit_if_failed();
     alone.exit();
 }
 
-async fn first_snapshot_at_once(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+async fn first_snapshot_at_once(subject: Subject) -> Result<()> {
+    let server = Server::start(subject)?;
     let mut first = connect(&server).await?;
     let snapshot =
         timeout(AT_ONCE, first.next()).await.context("nothing at once")??;
@@ -130,8 +158,8 @@ async fn first_snapshot_at_once(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
-async fn every_command(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+async fn every_command(subject: Subject) -> Result<()> {
+    let server = Server::start(subject)?;
     let mut client = connect(&server).await?;
     let steps = [
         ("increment", 1),
@@ -168,10 +196,10 @@ async fn until(client: &mut dyn Client, version: u64) -> Result<Snapshot> {
     Ok(last)
 }
 
-async fn concurrent_increments(lesson: Lesson) -> Result<()> {
+async fn concurrent_increments(subject: Subject) -> Result<()> {
     const CLIENTS: u64 = 20;
     const EACH: u64 = 50;
-    let server = Server::start(lesson)?;
+    let server = Server::start(subject)?;
     let clients = join_all((0..CLIENTS).map(|_| connect(&server))).await;
     let finished = clients.into_iter().map(async |client| {
         let mut client = client?;
@@ -186,8 +214,8 @@ async fn concurrent_increments(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
-async fn repeated_id_counts_once(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+async fn repeated_id_counts_once(subject: Subject) -> Result<()> {
+    let server = Server::start(subject)?;
     let mut clients = try_join_all((0..4).map(|_| connect(&server))).await?;
     let long = "é".repeat(32);
     for id in ["a", "b", &long] {
@@ -206,8 +234,8 @@ async fn repeated_id_counts_once(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
-async fn a_follower_sees_the_last_value(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+async fn a_follower_sees_the_last_value(subject: Subject) -> Result<()> {
+    let server = Server::start(subject)?;
     // A client that connects while the counter changes must not miss the last change: the
     // gap between reading and subscribing would lose it.
     let mut sender = connect(&server).await?;
@@ -223,9 +251,9 @@ async fn a_follower_sees_the_last_value(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
-async fn stalled_client_delays_nobody(lesson: Lesson) -> Result<()> {
+async fn stalled_client_delays_nobody(subject: Subject) -> Result<()> {
     const CHANGES: u64 = 2000;
-    let server = Server::start(lesson)?;
+    let server = Server::start(subject)?;
     let mut stalled = Raw::subscribe(&server).await?;
     let mut reader = connect(&server).await?;
     let mut sender = connect(&server).await?;
@@ -260,14 +288,14 @@ fn closes(lesson: Lesson, bad: Bad) -> Option<&'static str> {
     }
 }
 
-async fn bad_input_changes_nothing(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+async fn bad_input_changes_nothing(subject: Subject) -> Result<()> {
+    let server = Server::start(subject)?;
     let mut accepted = 0;
     for bad in Bad::ALL {
         let mut client = connect(&server).await?;
         client.next().await?;
         let outcome = client.send_bad(bad).await.with_context(|| format!("{bad:?}"))?;
-        match (closes(lesson, bad), outcome) {
+        match (closes(subject.lesson, bad), outcome) {
             (Some(expected), Outcome::Closed(how)) => {
                 ensure!(how == expected, "{bad:?} closed with {how:?}");
             }
@@ -304,8 +332,8 @@ fn sensitive(lesson: Lesson) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-async fn foreign_origin_is_refused(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+async fn foreign_origin_is_refused(subject: Subject) -> Result<()> {
+    let server = Server::start(subject)?;
     let port = server.address.port();
     let foreign = [
         "http://example.org".to_owned(),
@@ -315,7 +343,7 @@ async fn foreign_origin_is_refused(lesson: Lesson) -> Result<()> {
         "null".to_owned(),
         String::new(),
     ];
-    for (method, path) in sensitive(lesson) {
+    for (method, path) in sensitive(subject.lesson) {
         for origin in &foreign {
             let status = raw::status(&server, method, path, Some(origin)).await?;
             ensure!(status == 403, "{method} {path} from {origin:?}: {status}");
@@ -364,8 +392,8 @@ async fn own_origin_is_served(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
-async fn restart_matches_nothing_old(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+async fn restart_matches_nothing_old(subject: Subject) -> Result<()> {
+    let server = Server::start(subject)?;
     let address = server.address;
     let mut ids = Vec::new();
     let mut next = Some(server);
@@ -375,7 +403,7 @@ async fn restart_matches_nothing_old(lesson: Lesson) -> Result<()> {
         ensure!(client.next().await? == Snapshot { value: 0, version: 0 });
         client.send("increment").await?;
         until(&mut *client, 1).await?;
-        match lesson {
+        match subject.lesson {
             Lesson::Polling => {
                 // Version 1 of this run is not version 1 of the last one.
                 let old = ids.last().map_or("", String::as_str);
@@ -392,7 +420,7 @@ async fn restart_matches_nothing_old(lesson: Lesson) -> Result<()> {
             }
         }
         server.kill()?;
-        next = Some(Server::start_again(lesson, address)?);
+        next = Some(Server::start_again(subject, address)?);
     }
     ensure!(ids[0] != ids[1], "{ids:?}");
     Ok(())

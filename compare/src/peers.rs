@@ -1,0 +1,121 @@
+//! The same counter outside Rust, as each peer's own documentation would write it: what
+//! the lessons are measured beside.
+
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Result, ensure};
+
+use crate::Lesson;
+
+/// What a server is written in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Runtime {
+    /// Rust: the lessons themselves.
+    Rust,
+    /// Node.js, with `node:http`, `ws` and `socket.io`.
+    Node,
+    /// Bun, with `Bun.serve` and `socket.io`.
+    Bun,
+    /// Python, with `websockets`, and with `python-socketio` on uvicorn.
+    Python,
+}
+
+impl Runtime {
+    /// The name as its makers write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Node => "Node.js",
+            Self::Bun => "Bun",
+            Self::Python => "Python",
+        }
+    }
+
+    /// The program that runs this runtime's files.
+    fn program(self) -> PathBuf {
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        match self {
+            Self::Rust | Self::Node => "node".into(),
+            Self::Bun => peers.join("node_modules/bun/bin/bun.exe"),
+            Self::Python if cfg!(windows) => {
+                peers.join("python/.venv/Scripts/python.exe")
+            }
+            Self::Python => peers.join("python/.venv/bin/python"),
+        }
+    }
+}
+
+/// A server of the counter: a transport, in a runtime.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Subject {
+    /// The transport, named by the lesson that teaches it.
+    pub lesson: Lesson,
+    /// What the server is written in.
+    pub runtime: Runtime,
+}
+
+/// A lesson is the counter in Rust.
+impl From<Lesson> for Subject {
+    fn from(lesson: Lesson) -> Self {
+        Self { lesson, runtime: Runtime::Rust }
+    }
+}
+
+/// The lesson's name, and the runtime's when that is not Rust: `02-sse (Node.js)`.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.runtime {
+            Runtime::Rust => self.lesson.fmt(f),
+            runtime => write!(f, "{} ({})", self.lesson, runtime.name()),
+        }
+    }
+}
+
+impl Subject {
+    /// Every peer, beside the lesson that it is compared with.
+    pub fn peers() -> impl Iterator<Item = Self> {
+        use Runtime::{Bun, Node, Python};
+        Lesson::ALL.into_iter().flat_map(|lesson| {
+            let runtimes: &[Runtime] = match lesson {
+                Lesson::Polling | Lesson::Sse => &[Node, Bun],
+                Lesson::WebSocket | Lesson::SocketIo => &[Node, Bun, Python],
+            };
+            runtimes.iter().map(move |&runtime| Self { lesson, runtime })
+        })
+    }
+
+    /// A command that runs the server on a free port.
+    ///
+    /// # Errors
+    /// When the lessons do not build, or the peer is not installed.
+    pub fn command(self) -> Result<Command> {
+        if self.runtime == Runtime::Rust {
+            return self.lesson.command();
+        }
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        let file = match self.runtime {
+            Runtime::Python => format!("python/{}.py", self.lesson),
+            Runtime::Bun => format!("bun/{}.mjs", self.lesson),
+            Runtime::Node | Runtime::Rust => format!("node/{}.mjs", self.lesson),
+        };
+        let program = self.runtime.program();
+        let modules = peers.join("node_modules");
+        let installed = match self.runtime {
+            Runtime::Node => modules.is_dir(),
+            _ => program.is_file(),
+        };
+        let runtime = self.runtime.name();
+        ensure!(
+            installed,
+            "{runtime} is not installed; `just compare --peers` does it"
+        );
+        let mut command = Command::new(program);
+        command.arg(peers.join(file)).env_remove("HOST").env("PORT", "0");
+        Ok(command)
+    }
+}
