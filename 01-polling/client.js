@@ -36,6 +36,7 @@ function request(method, headers, body) {
     const text = await response.text();
     wire("down", `${response.status} ${response.statusText}\n${text}`.trim());
     if (text) show(JSON.parse(text));
+    else if (response.status !== 304) throw new Error(`status ${response.status}`);
     return response;
   });
   return turn;

@@ -49,7 +49,7 @@ async fn updates(counter: Data<Counter>) -> impl Responder {
         .insert_header((CACHE_CONTROL, "no-cache"))
         // nginx holds answers back until its buffer is full; this turns that off.
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(Box::pin(events))
+        .streaming(events)
 }
 
 /// `POST /counter`: applies a command and answers with the snapshot it made.

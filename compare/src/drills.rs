@@ -4,7 +4,6 @@
 //! code is the test, the table of the book and `just drill NAME LESSON` for the classroom.
 
 use std::{
-    fs,
     io::IsTerminal,
     time::{Duration, Instant},
 };
@@ -24,6 +23,7 @@ use crate::{
     connect,
     raw::{self, Raw},
     relay::{Network, Relay},
+    server::footprint,
 };
 
 /// What a drill observed, in a few words, in both languages of the book.
@@ -200,7 +200,8 @@ impl Page {
         for _ in 0..times {
             self.tab.click("increment").await?;
         }
-        tell.say(&format!("{times} clicks on +1"));
+        let clicks = if times == 1 { "click" } else { "clicks" };
+        tell.say(&format!("{times} {clicks} on +1"));
         Ok(())
     }
 
@@ -345,15 +346,6 @@ async fn idle(lesson: Lesson, tell: Teller) -> Result<Observed> {
     page.click(1, tell).await?;
     page.tab.shows(1).await?;
     Ok(observed("stays connected", "reste connecté"))
-}
-
-/// Memory (KiB) and open descriptors of a process, as the kernel counts them.
-fn footprint(pid: u32) -> Result<(u64, usize)> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let memory =
-        line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
-    Ok((memory.parse()?, fs::read_dir(format!("/proc/{pid}/fd"))?.count()))
 }
 
 /// What the server needs when it is at rest: a new one is still opening what it needs.

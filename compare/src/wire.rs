@@ -31,8 +31,9 @@ pub fn tap(lesson: Lesson, colour: bool, out: impl Write + Send + 'static) -> Ta
         };
         let (paint, plain) = if colour { (paint, "\x1b[0m") } else { ("", "") };
         for line in decoder.read(lesson, bytes) {
+            let line = format!("#{connection} {arrow} {line}");
             // Nobody reads any more: that is no reason to disturb the connection.
-            let _ = writeln!(out, "{paint}#{connection} {arrow} {line}{plain}");
+            let _ = writeln!(out, "{paint}{}{plain}", line.trim_end());
         }
         let _ = out.flush();
     })

@@ -138,6 +138,10 @@ async fn page_survives_a_503(lesson: Lesson) -> Result<()> {
     let tab = window.tab(server.address, "en").await?;
     tab.is_live().await?;
     server.kill()?;
+    tab.is_lost(SOON).await?;
+    let watch = "globalThis.states = new Set(); setInterval(() =>
+        states.add(document.querySelector('#status').dataset.state), 5); 1";
+    tab.evaluate(watch).await?;
     let proxy = TcpListener::bind(address).await?;
     for _answer in 0..2 {
         let (mut client, _) =
@@ -147,7 +151,9 @@ async fn page_survives_a_503(lesson: Lesson) -> Result<()> {
         client.write_all(answer.as_bytes()).await?;
         client.shutdown().await?;
     }
-    tab.is_lost(SOON).await?;
+    // The second 503 was answered after the page had seen the first.
+    let states = tab.evaluate("[...states].join()").await?;
+    ensure!(states == "lost", "between two times 503 the page was {states}");
     drop(proxy);
     let _server = Server::start_again(lesson, address)?;
     tab.is_live().await?;

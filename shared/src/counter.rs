@@ -87,7 +87,7 @@ struct Encoder {
 
 impl Encoder {
     fn update(&self, snapshot: Snapshot) -> Arc<Update> {
-        let id = format!("{:x}-{}", self.run, snapshot.version);
+        let id = format!("{:016x}-{}", self.run, snapshot.version);
         let json = serde_json::json!(snapshot).to_string();
         let text = (self.encode)(&id, &json).into();
         Arc::new(Update { snapshot, id, text })

@@ -18,7 +18,8 @@ use actix_web::{
 
 use crate::{MAX_BYTES, Refusal};
 
-/// The security headers of every answer.
+/// The security headers of every answer that a lesson makes; actix-web itself answers a
+/// request that it cannot read, without them.
 ///
 /// The policy allows what the page is made of and nothing else: no inline script, no other
 /// host, no frame. `'self'` in `connect-src` covers WebSocket to the same host and port
