@@ -39,6 +39,16 @@ drill NAME LESSON: (client LESSON)
 wire LESSON: (client LESSON)
     cargo run --quiet --bin compare -- wire {{ LESSON }}
 
+# Measure the four lessons beside each other, in about two minutes; `just compare --help`
+[group('follow the course')]
+compare *OPTIONS: (client "04-socketio") (peers OPTIONS)
+    cargo run --release --bin compare -- measure {{ OPTIONS }}
+
+# Count the instructions of a lesson per delivery, by crate; needs valgrind
+[group('follow the course')]
+profile LESSON: (client LESSON)
+    cargo run --release --bin compare -- profile {{ LESSON }}
+
 # Run every test: a few minutes; needs Chromium, Chrome or Edge
 [group('work on it')]
 test: (client "04-socketio") test-clients
@@ -80,6 +90,21 @@ client LESSON:
 [private]
 test-clients:
     @{{ if path_exists("compare/node_modules") == "false" { "npm ci --prefix compare --fetch-retries=0 --no-audit --no-fund" } else { "" } }}
+
+# Node.js, Bun and Python packages of the peers, and the proof that the peers do the same
+# work. One that cannot be installed is named as missing by what follows.
+[private]
+peers OPTIONS:
+    -@{{ if OPTIONS =~ "--peers" { npm_peers } else { "" } }}
+    -@{{ if OPTIONS =~ "--peers" { venv } else { "" } }}
+    -@{{ if OPTIONS =~ "--peers" { pip } else { "" } }}
+    @{{ if OPTIONS =~ "--peers" { "cargo test --package compare --test contract -- --ignored peer" } else { "" } }}
+
+npm_peers := if path_exists("compare/peers/node_modules") == "true" { "" } else { "npm ci --prefix compare/peers --no-audit --no-fund" }
+python := if os_family() == "windows" { "python" } else { "python3" }
+venv_bin := "compare/peers/python/.venv/" + if os_family() == "windows" { "Scripts" } else { "bin" }
+venv := if path_exists(venv_bin) == "true" { "" } else { python + " -m venv compare/peers/python/.venv" }
+pip := venv_bin + "/pip install --quiet --require-hashes --requirement compare/peers/python/requirements.txt"
 
 [private]
 build-lessons:

@@ -7,6 +7,7 @@
 pub mod browser;
 pub mod client;
 pub mod drills;
+pub mod measure;
 pub mod peers;
 pub mod raw;
 pub mod relay;

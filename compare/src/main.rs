@@ -10,9 +10,11 @@ use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use compare::{
     Lesson, Server,
     drills::{Drill, Teller},
+    measure::{self, Options, floor::Floor},
     relay::Relay,
     wire,
 };
+use tokio::{runtime::Builder, task::LocalSet};
 
 #[derive(Parser)]
 #[command(about)]
@@ -32,6 +34,25 @@ enum Command {
         #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
         lesson: String,
     },
+    /// Runs the same workload over the four lessons, and shows what each costs
+    Measure(Options),
+    /// Counts the instructions of a lesson per delivery, by crate; needs valgrind
+    #[cfg(unix)]
+    Profile {
+        /// Which lesson
+        #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
+        lesson: String,
+    },
+    /// Writes the same bytes as a lesson, without a protocol: what `measure` compares with
+    #[command(hide = true)]
+    Floor {
+        /// The length of what is written at each change, in bytes
+        #[arg(long)]
+        line: usize,
+        /// The length of a request, when clients ask
+        #[arg(long)]
+        request: Option<usize>,
+    },
     /// Shows what travels between a lesson and those who use it, until Ctrl-C
     Wire {
         /// Which lesson
@@ -40,17 +61,35 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Drill { name, lesson } => drill(&name, &lesson).await,
-        Command::Wire { lesson } => wire(&lesson).await,
-    };
-    match outcome {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    // One thread: a clock and counters that all clients share, and no lock.
+    let one = Builder::new_current_thread().enable_all().build()?;
+    let many = || Builder::new_multi_thread().enable_all().build();
+    match command {
+        Command::Drill { name, lesson } => many()?.block_on(drill(&name, &lesson)),
+        Command::Wire { lesson } => many()?.block_on(wire(&lesson)),
+        Command::Measure(options) => {
+            LocalSet::new().block_on(&one, measure::run(options))
+        }
+        #[cfg(unix)]
+        Command::Profile { lesson } => {
+            let profile = measure::profile::profile(named(&lesson)?);
+            LocalSet::new().block_on(&one, profile)
+        }
+        Command::Floor { line, request } => {
+            let floor = request.map_or(Floor::Push, Floor::Answer);
+            let say = |address| println!("listening on http://{address}");
+            one.block_on(measure::floor::run(floor, line, say))
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Runtime {
     Bun,
     /// Python, with `websockets`, and with `python-socketio` on uvicorn.
     Python,
+    /// Nothing but sockets: see [`crate::measure::floor`].
+    Floor,
 }
 
 impl Runtime {
@@ -33,14 +35,21 @@ impl Runtime {
             Self::Node => "Node.js",
             Self::Bun => "Bun",
             Self::Python => "Python",
+            Self::Floor => "floor",
         }
+    }
+
+    /// Runs the runtime's own program, installed or not.
+    #[must_use]
+    pub fn command(self) -> Command {
+        Command::new(self.program())
     }
 
     /// The program that runs this runtime's files.
     fn program(self) -> PathBuf {
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         match self {
-            Self::Rust | Self::Node => "node".into(),
+            Self::Rust | Self::Node | Self::Floor => "node".into(),
             Self::Bun => peers.join("node_modules/bun/bin/bun.exe"),
             Self::Python if cfg!(windows) => {
                 peers.join("python/.venv/Scripts/python.exe")
@@ -101,7 +110,9 @@ impl Subject {
         let file = match self.runtime {
             Runtime::Python => format!("python/{}.py", self.lesson),
             Runtime::Bun => format!("bun/{}.mjs", self.lesson),
-            Runtime::Node | Runtime::Rust => format!("node/{}.mjs", self.lesson),
+            Runtime::Node | Runtime::Rust | Runtime::Floor => {
+                format!("node/{}.mjs", self.lesson)
+            }
         };
         let program = self.runtime.program();
         let modules = peers.join("node_modules");

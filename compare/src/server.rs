@@ -1,7 +1,7 @@
 //! Starts a lesson's real binary on a free port, and always stops it.
 
 use std::{
-    env, fmt,
+    env, fmt, fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::PathBuf,
@@ -214,4 +214,16 @@ impl Drop for Server {
             panic!("{error}");
         }
     }
+}
+
+/// Memory (KiB) and open descriptors of a process, as the kernel counts them.
+///
+/// # Errors
+/// When the process is gone, and where there is no `/proc`.
+pub fn footprint(pid: u32) -> Result<(u64, usize)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let memory =
+        line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+    Ok((memory.parse()?, fs::read_dir(format!("/proc/{pid}/fd"))?.count()))
 }

@@ -1,0 +1,441 @@
+//! The report as tables and plots, in both languages of the book.
+
+use std::{fmt::Write, fs, path::Path};
+
+use anyhow::{Context, Result};
+
+use super::{
+    plot::{Bar, Plot},
+    report::{Figure, Measured, Report},
+};
+use crate::Runtime;
+
+/// A language of the book.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Language {
+    /// English.
+    English,
+    /// French.
+    French,
+}
+
+impl Language {
+    fn say<'a>(self, en: &'a str, fr: &'a str) -> &'a str {
+        match self {
+            Self::English => en,
+            Self::French => fr,
+        }
+    }
+
+    /// A number with three digits that count.
+    #[must_use]
+    pub fn number(self, number: f64) -> String {
+        let decimals = match number.abs() {
+            100.0.. => 0,
+            10.0.. => 1,
+            _ => 2,
+        };
+        let text = format!("{number:.decimals$}");
+        match self {
+            Self::English => text,
+            Self::French => text.replace('.', ","),
+        }
+    }
+
+    /// The median, and the smallest and the largest when there are several.
+    fn figure(self, figure: Option<Figure>) -> String {
+        match figure {
+            None => "–".to_owned(),
+            Some(Figure { median, min, max }) if min == max => self.number(median),
+            Some(Figure { median, min, max }) => format!(
+                "{} ({}–{})",
+                self.number(median),
+                self.number(min),
+                self.number(max)
+            ),
+        }
+    }
+
+    fn percent(self, share: f64) -> String {
+        format!("{:.0}{}", share * 100.0, self.say("%", "\u{a0}%"))
+    }
+}
+
+/// The tables of a report, as Markdown that a terminal shows well too.
+#[must_use]
+pub fn tables(report: &Report, language: Language) -> String {
+    let say = |en, fr| language.say(en, fr);
+    let number = |n| language.number(n);
+    let mut text = conditions(report, language);
+    let all: Vec<&Measured> = report.subjects.iter().collect();
+    let servers: Vec<&Measured> =
+        all.iter().copied().filter(|m| !m.is_floor()).collect();
+
+    section(
+        &mut text,
+        say(
+            "Delay from the command to the snapshot in a client, in milliseconds",
+            "Délai entre la commande et l’instantané chez un client, en millisecondes",
+        ),
+    );
+    let rows = all.iter().map(|m| {
+        let delay = |of: fn(&super::run::Sample) -> f64| {
+            language.figure(m.figure(|sample| Some(of(sample))))
+        };
+        vec![
+            name(m, language),
+            delay(|s| s.p50),
+            delay(|s| s.p95),
+            delay(|s| s.p99),
+            delay(|s| s.max),
+        ]
+    });
+    let header = ["", say("median", "médiane"), "p95", "p99", "max"];
+    table(&mut text, &header, rows.collect());
+
+    section(
+        &mut text,
+        say(
+            "What a server pays: CPU, memory and connections",
+            "Ce que paie un serveur : processeur, mémoire et connexions",
+        ),
+    );
+    let rows = all.iter().map(|m| {
+        let cpu = m.figure(|s| Some(s.cpu? / 10.0));
+        let connect_cpu = m.figure(|s| s.connect_cpu).map(|f| number(f.median));
+        vec![
+            name(m, language),
+            cpu.map_or("–".to_owned(), |f| number(f.median)),
+            language.figure(report.over_floor(m)),
+            language.figure(m.figure(|s| s.memory_idle)),
+            m.figure(|s| s.memory_loaded)
+                .map_or("–".to_owned(), |f| number(f.median)),
+            language.figure(m.figure(|s| Some(s.connect))),
+            connect_cpu.unwrap_or("–".to_owned()),
+        ]
+    });
+    let header = [
+        "",
+        say("CPU for 100,000 deliveries, s", "processeur pour 100 000 livraisons, s"),
+        say("× floor", "× plancher"),
+        say("memory per client, kB", "mémoire par client, ko"),
+        say("after the changes, kB", "après les changements, ko"),
+        say("all connected after, ms", "tous connectés après, ms"),
+        say("CPU per connection, µs", "processeur par connexion, µs"),
+    ];
+    table(&mut text, &header, rows.collect());
+
+    section(
+        &mut text,
+        say(
+            "Bytes per update that reaches a client",
+            "Octets par mise à jour reçue par un client",
+        ),
+    );
+    let rows = servers.iter().map(|m| {
+        let of = |of: fn(&super::run::Sample) -> f64| {
+            let figure = m.figure(|sample| Some(of(sample)));
+            figure.map_or("–".to_owned(), |f| format!("{:.0}", f.median))
+        };
+        vec![
+            name(m, language),
+            of(|s| s.down),
+            of(|s| s.head_down),
+            of(|s| s.up),
+            of(|s| s.head_up),
+            of(|s| s.handshake_down),
+            of(|s| s.handshake_up),
+        ]
+    });
+    let header = [
+        "",
+        say("received", "reçus"),
+        say("of them heads", "dont en-têtes"),
+        say("sent", "envoyés"),
+        say("of them heads", "dont en-têtes"),
+        say("handshake, received", "connexion, reçus"),
+        say("handshake, sent", "connexion, envoyés"),
+    ];
+    table(&mut text, &header, rows.collect());
+
+    if servers.iter().any(|m| m.idle.is_some()) {
+        section(
+            &mut text,
+            say("An idle client, per minute", "Un client au repos, par minute"),
+        );
+        let rows = servers.iter().filter_map(|m| {
+            let idle = m.idle?;
+            let whole = |n: f64| format!("{n:.0}");
+            Some(vec![
+                name(m, language),
+                whole(idle.requests),
+                whole(idle.down),
+                whole(idle.up),
+            ])
+        });
+        let header = [
+            "",
+            say("requests", "requêtes"),
+            say("bytes received", "octets reçus"),
+            say("bytes sent", "octets envoyés"),
+        ];
+        table(&mut text, &header, rows.collect());
+    }
+
+    let burst = report.burst;
+    section(
+        &mut text,
+        &match language {
+            Language::English => format!("A burst of {burst} changes at once"),
+            Language::French => format!("Une rafale de {burst} changements d’un coup"),
+        },
+    );
+    let rows = all.iter().map(|m| {
+        vec![
+            name(m, language),
+            language.figure(m.figure(|s| Some(s.burst))),
+            language.figure(m.figure(|s| Some(s.burst_messages))),
+        ]
+    });
+    let header = [
+        "",
+        say(
+            "every client holds the last value after, ms",
+            "tous ont la dernière valeur après, ms",
+        ),
+        say("messages per client", "messages par client"),
+    ];
+    table(&mut text, &header, rows.collect());
+
+    if !report.waiting.is_empty() {
+        section(
+            &mut text,
+            say(
+                "What polling makes the reader wait",
+                "Ce que l’interrogation périodique fait attendre",
+            ),
+        );
+        let rows = report.waiting.iter().map(|w| {
+            let expected_unchanged = (1.0 - w.interval / w.every).max(0.0);
+            vec![
+                format!("{} s", number(w.interval / 1000.0)),
+                format!("{:.0} / {:.0}", w.p50, w.interval / 2.0),
+                format!("{:.0} / {:.0}", w.p95, w.interval * 0.95),
+                format!("{:.0} / {:.0}", w.max, w.interval),
+                format!(
+                    "{} / {}",
+                    language.percent(w.not_modified),
+                    language.percent(expected_unchanged)
+                ),
+            ]
+        });
+        let header = [
+            say("measured / expected", "mesuré / attendu"),
+            say("median, ms", "médiane, ms"),
+            "p95, ms",
+            "max, ms",
+            say("answered by 304", "réponses 304"),
+        ];
+        table(&mut text, &header, rows.collect());
+    }
+    text
+}
+
+/// The day, the machine and the command; what is missing, and whether to trust it.
+fn conditions(report: &Report, language: Language) -> String {
+    let versions: Vec<String> = report
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    let versions = versions.join(", ");
+    let Report { date, machine, command, clients, changes, rounds, .. } = report;
+    let (every, poll) = (report.every, language.number(report.poll / 1000.0));
+    let mut text = match language {
+        Language::English => format!(
+            "`{command}`, {date}. {machine}; {versions}.\n\n\
+             {clients} clients, {changes} changes one every {every} ms, polling every \
+             {poll} s; medians of {rounds} rounds, with the smallest and the largest.{}\n",
+            if report.own_core {
+                " One core for the server, the others for the clients."
+            } else {
+                ""
+            },
+        ),
+        Language::French => format!(
+            "`{command}`, {date}. {machine} ; {versions}.\n\n\
+             {clients} clients, {changes} changements, un toutes les {every} ms, \
+             interrogation toutes les {poll} s ; médianes de {rounds} tours, avec le plus \
+             petit et le plus grand.{}\n",
+            if report.own_core {
+                " Un cœur pour le serveur, les autres pour les clients."
+            } else {
+                ""
+            },
+        ),
+    };
+    let disturbed = report.disturbed();
+    if !disturbed.is_empty() {
+        let list = disturbed.join(", ");
+        text += &match language {
+            Language::English => format!(
+                "\nThe machine was disturbed: the rounds lie far apart for {list}.\n"
+            ),
+            Language::French => format!(
+                "\nLa machine a été perturbée : les tours sont très dispersés pour {list}.\n"
+            ),
+        };
+    }
+    for missing in &report.missing {
+        text += &match language {
+            Language::English => format!("\nNot measured: {missing}.\n"),
+            Language::French => format!("\nNon mesuré : {missing}.\n"),
+        };
+    }
+    text
+}
+
+fn name(measured: &Measured, language: Language) -> String {
+    let Measured { lesson, runtime, .. } = measured;
+    if measured.is_floor() {
+        format!("{} {lesson}", language.say("floor of", "plancher de"))
+    } else if runtime == Runtime::Rust.name() {
+        format!("**{lesson}**")
+    } else {
+        format!("{lesson}, {runtime}")
+    }
+}
+
+fn section(text: &mut String, title: &str) {
+    let _ = write!(text, "\n**{title}**\n\n");
+}
+
+/// Adds a table whose columns are aligned in plain text too.
+fn table(text: &mut String, header: &[&str], rows: Vec<Vec<String>>) {
+    let header: Vec<String> = header.iter().map(|&cell| cell.to_owned()).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().chain([&header]).map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let mut line = |cells: &[String]| {
+        for (at, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            let _ = match at {
+                0 => write!(text, "| {cell:<width$} "),
+                _ => write!(text, "| {cell:>width$} "),
+            };
+        }
+        text.push_str("|\n");
+    };
+    line(&header);
+    let rule = widths.iter().enumerate();
+    line(
+        &rule
+            .map(|(at, width)| match at {
+                0 => "-".repeat(*width),
+                _ => "-".repeat(width.saturating_sub(1)) + ":",
+            })
+            .collect::<Vec<_>>(),
+    );
+    for row in &rows {
+        line(row);
+    }
+}
+
+/// The plots, each with its file name.
+#[must_use]
+pub fn plots(report: &Report, language: Language) -> Vec<(&'static str, Plot)> {
+    let say = |en: &str, fr: &str| language.say(en, fr).to_owned();
+    let bars = |floors: bool, of: &dyn Fn(&Measured) -> Option<Figure>| {
+        let shown = report.subjects.iter().filter(|m| floors || !m.is_floor());
+        let bars = shown.filter_map(|m| {
+            let own = m.runtime == Runtime::Rust.name();
+            let label = name(m, language).replace("**", "");
+            Some(Bar { label, figure: of(m)?, own })
+        });
+        bars.collect::<Vec<_>>()
+    };
+    let plot = |title, logarithmic, bars| Plot { title, logarithmic, bars, language };
+    let all = vec![
+        (
+            "delay",
+            plot(
+                say(
+                    "Delay from the command to the snapshot, p99, ms (logarithmic)",
+                    "Délai de la commande à l’instantané, p99, ms (échelle logarithmique)",
+                ),
+                true,
+                bars(false, &|m| m.figure(|s| Some(s.p99))),
+            ),
+        ),
+        (
+            "bytes",
+            plot(
+                say(
+                    "Bytes per update, both ways, heads included",
+                    "Octets par mise à jour, dans les deux sens, en-têtes compris",
+                ),
+                false,
+                bars(false, &|m| m.figure(|s| Some(s.down + s.up))),
+            ),
+        ),
+        (
+            "cost",
+            plot(
+                say(
+                    "Server CPU per delivery, as a multiple of the floor",
+                    "Processeur par livraison, en multiple du plancher",
+                ),
+                false,
+                bars(false, &|m| report.over_floor(m)),
+            ),
+        ),
+        (
+            "burst",
+            plot(
+                say(
+                    "Burst: every client holds the last value after, ms (logarithmic)",
+                    "Rafale : tous ont la dernière valeur après, ms (échelle logarithmique)",
+                ),
+                true,
+                bars(false, &|m| m.figure(|s| Some(s.burst))),
+            ),
+        ),
+    ];
+    all.into_iter().filter(|(_, plot)| !plot.bars.is_empty()).collect()
+}
+
+const BEGIN: &str = "<!-- compare: begin -->\n";
+const END: &str = "<!-- compare: end -->";
+
+/// Writes tables and plots into the chapter `comparison` of both languages, between its
+/// markers.
+///
+/// # Errors
+/// When a chapter or one of its markers is missing, or cannot be written.
+pub fn write(report: &Report) -> Result<()> {
+    for (language, folder) in [(Language::French, "fr"), (Language::English, "en")] {
+        let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(folder);
+        fs::create_dir_all(book.join("images"))?;
+        let mut images = String::new();
+        for (file, plot) in plots(report, language) {
+            fs::write(book.join(format!("images/{file}.svg")), plot.svg())?;
+            let _ = writeln!(images, "\n![{}](images/{file}.svg)", plot.description());
+        }
+        let path = book.join("comparison.md");
+        let chapter = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let inside = format!("\n{}{images}\n", tables(report, language));
+        let chapter = replace(&chapter, &inside)
+            .with_context(|| format!("{} has no markers", path.display()))?;
+        fs::write(&path, chapter)?;
+    }
+    Ok(())
+}
+
+/// The chapter with `inside` between its markers.
+fn replace(chapter: &str, inside: &str) -> Option<String> {
+    let (before, rest) = chapter.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{inside}{END}{after}"))
+}

@@ -1,0 +1,151 @@
+//! A core for the server and another for its clients, so that they do not take each
+//! other's time; and the time that a process has used. Linux only: elsewhere the system
+//! shares the cores as it likes, and CPU is not measured.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+/// How the cores of this machine are shared between a server and its clients.
+#[derive(Clone, Debug)]
+pub struct Cores {
+    #[cfg(target_os = "linux")]
+    split: Option<(nix::sched::CpuSet, nix::sched::CpuSet)>,
+}
+
+#[cfg(target_os = "linux")]
+impl Cores {
+    /// Takes the last core that this process may use for servers and leaves the others to
+    /// this thread. With a single core both share it.
+    ///
+    /// # Errors
+    /// When the system does not say which cores there are.
+    pub fn split() -> Result<Self> {
+        use nix::{
+            sched::{CpuSet, sched_getaffinity},
+            unistd::Pid,
+        };
+        let all = sched_getaffinity(Pid::from_raw(0))?;
+        let mut usable = Vec::new();
+        for core in 0..CpuSet::count() {
+            if all.is_set(core)? {
+                usable.push(core);
+            }
+        }
+        let Some((server, others)) = usable.split_last().filter(|(_, o)| !o.is_empty())
+        else {
+            return Ok(Self::shared());
+        };
+        let (mut servers, mut clients) = (CpuSet::new(), CpuSet::new());
+        servers.set(*server)?;
+        for core in others {
+            clients.set(*core)?;
+        }
+        let cores = Self { split: Some((clients, servers)) };
+        cores.take(true)?;
+        Ok(cores)
+    }
+
+    /// Leaves all cores to all.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self { split: None }
+    }
+
+    /// Whether servers have a core of their own.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.split.is_some()
+    }
+
+    /// Starts a process on the core of the servers: a child inherits the cores of the
+    /// thread that starts it.
+    ///
+    /// # Errors
+    /// Those of `start`, and when the system refuses the core.
+    pub fn beside<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.take(false)?;
+        let started = start();
+        self.take(true)?;
+        started
+    }
+
+    fn take(&self, clients: bool) -> Result<()> {
+        use nix::{sched::sched_setaffinity, unistd::Pid};
+        if let Some((own, servers)) = &self.split {
+            sched_setaffinity(Pid::from_raw(0), if clients { own } else { servers })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Cores {
+    /// The system shares the cores.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn split() -> Result<Self> {
+        Ok(Self::shared())
+    }
+
+    /// Leaves all cores to all.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self {}
+    }
+
+    /// Whether servers have a core of their own: no.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        false
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// Those of `start`.
+    pub fn beside<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
+        start()
+    }
+}
+
+/// The CPU time that a process has used, of all its threads, in user and kernel mode.
+#[must_use]
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        let pid = nix::unistd::Pid::from_raw(pid.try_into().ok()?);
+        let clock = nix::time::clock_getcpuclockid(pid).ok()?;
+        clock.now().ok().map(Duration::from)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pid;
+        None
+    }
+}
+
+/// Lets this process open at least `wanted` descriptors, where the system allows.
+///
+/// # Errors
+/// When it does not, saying how many it allows.
+pub fn allow_descriptors(wanted: u64) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+        let (soft, hard) = getrlimit(RLIMIT_NOFILE)?;
+        if soft < wanted {
+            anyhow::ensure!(
+                hard >= wanted,
+                "so many clients need {wanted} descriptors, and the system allows {hard} \
+                 (ulimit -Hn)"
+            );
+            // Servers inherit it.
+            setrlimit(RLIMIT_NOFILE, hard.min(wanted.max(1 << 16)), hard)?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = wanted;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! The comparison: the same workload over the four lessons, in alternating order, beside a
+//! floor and the peers.
+
+pub mod book;
+pub mod cores;
+pub mod floor;
+pub mod plot;
+#[cfg(unix)]
+pub mod profile;
+pub mod report;
+pub mod run;
+pub mod traffic;
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use futures_util::future::{try_join, try_join_all};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::sleep;
+
+use crate::{Lesson, Runtime, Subject};
+use cores::{Cores, allow_descriptors};
+use report::{Measured, Report};
+use run::{Plan, Sample};
+
+/// What is measured, and how much of it.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Clients that follow the counter
+    #[arg(long, default_value = "200")]
+    clients: NonZeroUsize,
+    /// How often each server is measured; every other time in reverse order
+    #[arg(long, default_value = "3")]
+    rounds: NonZeroUsize,
+    /// How often a polling client asks, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "1000")]
+    poll_every: NonZeroUsize,
+    /// One round, and neither the idle minute nor the poll intervals
+    #[arg(long)]
+    quick: bool,
+    /// Measures the peers in Node.js, Bun and Python too
+    #[arg(long)]
+    peers: bool,
+    /// Writes all figures, and the samples behind them, to a file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes tables and plots into the book's chapter
+    #[arg(long)]
+    book: bool,
+}
+
+/// The quiet minute: idle clients are counted, and pollers wait.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Each of these is counted for itself, so a few are as good as many.
+const IDLE_CLIENTS: usize = 20;
+
+/// The poll intervals whose price in waiting is shown.
+const INTERVALS: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_millis(1000),
+    Duration::from_millis(2000),
+    Duration::from_millis(5000),
+];
+
+/// The time between two changes while pollers wait, and how many there are of them.
+const WAITING_EVERY: Duration = Duration::from_millis(1500);
+const WAITING_CLIENTS: usize = 100;
+
+/// Measures, prints a table, and writes what was asked for.
+///
+/// # Errors
+/// When a server does not do what its transport asks, or a file cannot be written.
+pub async fn run(options: Options) -> Result<()> {
+    let report = measure(&options).await?;
+    print!("{}", report.text());
+    if let Some(path) = &options.json {
+        let json = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, json + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    if options.book {
+        book::write(&report)?;
+    }
+    Ok(())
+}
+
+async fn measure(options: &Options) -> Result<Report> {
+    let plan = Plan {
+        clients: options.clients.get(),
+        changes: 40,
+        every: Duration::from_millis(50),
+        burst: 200,
+        poll: Duration::from_millis(options.poll_every.get() as u64),
+    };
+    let rounds = if options.quick { 1 } else { options.rounds.get() };
+    // A socket for each, and what a runtime and its files need.
+    allow_descriptors(plan.clients as u64 + 1000)?;
+    let mut report = Report::new(plan, rounds, options.peers);
+    let (subjects, missing) = subjects(options.peers);
+    report.missing = missing;
+    // Before the cores are split: a build wants them all.
+    Lesson::Polling.command()?;
+    let cores = Cores::split()?;
+    report.own_core = cores.is_split();
+    report.subjects = subjects.iter().map(|&subject| Measured::new(subject)).collect();
+
+    let bar = progress(rounds * subjects.len(), options.quick)?;
+    for round in 0..rounds {
+        let mut order: Vec<usize> = (0..subjects.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for at in order {
+            let subject = subjects[at];
+            bar.set_message(format!("round {} of {rounds}: {subject}", round + 1));
+            let of = report.lesson(subject.lesson).and_then(|m| m.samples.first());
+            let of: Option<Sample> = of.cloned();
+            let sample = run::measure(subject, of.as_ref(), plan, &cores).await;
+            let sample =
+                sample.with_context(|| format!("while measuring {subject}"))?;
+            report.subjects[at].samples.push(sample);
+            bar.inc(1);
+        }
+    }
+    if !options.quick {
+        bar.set_message("the quiet minute: idle clients, and pollers that wait");
+        quiet(&mut report, &subjects, plan, &cores, &bar).await?;
+    }
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// What is measured, each lesson before its floor; and what would be but is not installed.
+fn subjects(peers: bool) -> (Vec<Subject>, Vec<String>) {
+    let (mut subjects, mut missing) = (Vec::new(), Vec::new());
+    for lesson in Lesson::ALL {
+        subjects.push(lesson.into());
+        subjects.push(Subject { lesson, runtime: Runtime::Floor });
+        for peer in Subject::peers().filter(|peer| peers && peer.lesson == lesson) {
+            match peer.command() {
+                Ok(_) => subjects.push(peer),
+                Err(reason) => missing.push(format!("{peer}: {reason}")),
+            }
+        }
+    }
+    (subjects, missing)
+}
+
+async fn quiet(
+    report: &mut Report,
+    subjects: &[Subject],
+    plan: Plan,
+    cores: &Cores,
+    bar: &ProgressBar,
+) -> Result<()> {
+    let idle = try_join_all(subjects.iter().map(async |&subject| {
+        if subject.runtime == Runtime::Floor {
+            return Ok(None);
+        }
+        let idle = run::idle(subject, IDLE_CLIENTS, plan.poll, QUIET, cores).await;
+        idle.map(Some).with_context(|| format!("while {subject} was idle"))
+    }));
+    let waiting =
+        run::waiting(&INTERVALS, WAITING_CLIENTS, WAITING_EVERY, QUIET, cores);
+    let ticks = bar.clone();
+    let ticking = tokio::task::spawn_local(async move {
+        for _ in 0..QUIET.as_secs() {
+            sleep(Duration::from_secs(1)).await;
+            ticks.inc(1);
+        }
+    });
+    let (idle, waiting) = try_join(idle, waiting).await?;
+    ticking.abort();
+    for (measured, idle) in report.subjects.iter_mut().zip(idle) {
+        measured.idle = idle;
+    }
+    report.waiting = waiting;
+    Ok(())
+}
+
+/// A bar in seconds or runs, whatever takes longer: about three seconds each.
+fn progress(runs: usize, quick: bool) -> Result<ProgressBar> {
+    let quiet = if quick { 0 } else { QUIET.as_secs() };
+    let bar = ProgressBar::new(runs as u64 + quiet);
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {elapsed_precise}\n{msg}")?);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    Ok(bar)
+}

@@ -1,0 +1,451 @@
+//! What is done to a server to measure it.
+
+use std::{
+    cell::{Cell, RefCell},
+    env,
+    process::Command,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{
+    cores::Cores,
+    traffic::{Connection, Speech, Traffic, follow},
+};
+use crate::{Lesson, Runtime, Server, Subject, server::footprint};
+
+/// How many clients shake hands at the same time: few enough for every server's queue of
+/// connections that wait to be accepted.
+const CONNECTING: usize = 64;
+
+/// Changes before the measured ones, so that caches and just-in-time compilers are warm.
+const WARM_UP: usize = 10;
+
+/// How long a server is left alone before its memory is read.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// How much is done to each server.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Clients that follow the counter.
+    pub clients: usize,
+    /// Changes, one after another.
+    pub changes: usize,
+    /// The time between two of them.
+    pub every: Duration,
+    /// Changes that are sent all at once afterwards.
+    pub burst: usize,
+    /// How often a client that polls asks.
+    pub poll: Duration,
+}
+
+/// What one run showed. Times in milliseconds unless said otherwise.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Sample {
+    /// From the first connection until every client holds its first snapshot.
+    pub connect: f64,
+    /// Server CPU for that, per client, in microseconds; nothing where the system does not
+    /// tell.
+    pub connect_cpu: Option<f64>,
+    /// Bytes of heads and handshakes that a client sends before its first snapshot.
+    pub handshake_up: f64,
+    /// The same, received.
+    pub handshake_down: f64,
+    /// Resident memory that a connected client adds to the server, in kilobytes (1000).
+    pub memory_idle: Option<f64>,
+    /// The same after all changes.
+    pub memory_loaded: Option<f64>,
+    /// Delays that were recorded: one for each change and client.
+    pub delays: u64,
+    /// From the command to the snapshot, over all clients and changes: the median.
+    pub p50: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+    /// Snapshots that were delivered while the delays were measured.
+    pub deliveries: u64,
+    /// Server CPU for each, in microseconds.
+    pub cpu: Option<f64>,
+    /// Bytes received for each, heads included.
+    pub down: f64,
+    /// Bytes sent for each, heads included.
+    pub up: f64,
+    /// Those among the received bytes that are heads.
+    pub head_down: f64,
+    /// Those among the sent bytes that are heads.
+    pub head_up: f64,
+    /// The burst: from the first command until every client holds the last value.
+    pub burst: f64,
+    /// Snapshots per client that the burst took.
+    pub burst_messages: f64,
+}
+
+/// What one client costs while nothing changes, per minute.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct Idle {
+    /// HTTP requests.
+    pub requests: f64,
+    /// Bytes sent, heads included.
+    pub up: f64,
+    /// Bytes received, heads included.
+    pub down: f64,
+}
+
+/// What polling at an interval makes the reader wait.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct Waiting {
+    /// The interval, in milliseconds.
+    pub interval: f64,
+    /// The time between two changes, in milliseconds.
+    pub every: f64,
+    /// The median of the delays, in milliseconds.
+    pub p50: f64,
+    /// Their 95th percentile.
+    pub p95: f64,
+    /// The longest.
+    pub max: f64,
+    /// The share of the requests that were answered by 304, from 0 to 1.
+    pub not_modified: f64,
+}
+
+/// What all clients of a server know, and when they learnt it. One monotonic clock, one
+/// process.
+struct Board {
+    held: RefCell<Vec<Option<u64>>>,
+    /// When the command was sent that makes each version; the first makes version 1.
+    sent: RefCell<Vec<Instant>>,
+    delays: RefCell<Histogram<u64>>,
+    recording: Cell<bool>,
+    awaited: Cell<u64>,
+    missing: Cell<usize>,
+    complete: Notify,
+}
+
+impl Board {
+    fn new(clients: usize) -> Result<Self> {
+        Ok(Self {
+            held: RefCell::new(vec![None; clients]),
+            sent: RefCell::default(),
+            // Up to ten minutes, to three digits, in microseconds.
+            delays: RefCell::new(Histogram::new_with_bounds(1, 600_000_000, 3)?),
+            recording: Cell::new(false),
+            awaited: Cell::new(0),
+            missing: Cell::new(clients),
+            complete: Notify::new(),
+        })
+    }
+
+    /// Notes that a client holds `version`: every change up to it has reached that client.
+    fn seen(&self, client: usize, version: u64) {
+        let now = Instant::now();
+        let before = self.held.borrow_mut()[client].replace(version);
+        if self.recording.get() {
+            let sent = self.sent.borrow();
+            let from = usize::try_from(before.unwrap_or(0)).unwrap_or(usize::MAX);
+            let to = usize::try_from(version).unwrap_or(usize::MAX).min(sent.len());
+            for sent in sent.get(from..to).unwrap_or_default() {
+                let delay = now.duration_since(*sent).as_micros();
+                let delay = u64::try_from(delay).unwrap_or(u64::MAX);
+                self.delays.borrow_mut().saturating_record(delay.max(1));
+            }
+        }
+        let awaited = self.awaited.get();
+        if before.is_none_or(|before| before < awaited) && version >= awaited {
+            self.missing.set(self.missing.get() - 1);
+            if self.missing.get() == 0 {
+                self.complete.notify_one();
+            }
+        }
+    }
+
+    /// Waits until every client holds `version` or a later one.
+    async fn all_hold(&self, version: u64, limit: Duration) -> Result<()> {
+        self.awaited.set(version);
+        let behind = |held: &&Option<u64>| held.is_none_or(|held| held < version);
+        self.missing.set(self.held.borrow().iter().filter(behind).count());
+        let complete = async {
+            while self.missing.get() > 0 {
+                self.complete.notified().await;
+            }
+        };
+        timeout(limit, complete).await.with_context(|| {
+            format!("{} clients never saw version {version}", self.missing.get())
+        })
+    }
+
+    fn delay(&self, quantile: f64) -> f64 {
+        self.delays.borrow().value_at_quantile(quantile) as f64 / 1000.0
+    }
+}
+
+/// A server with its followers and the one who commands.
+pub(super) struct Session {
+    pub(super) server: Server,
+    speech: Speech,
+    board: Rc<Board>,
+    pub(super) traffic: Rc<Cell<Traffic>>,
+    commander: Rc<Connection>,
+    tasks: JoinSet<Result<()>>,
+    poll: Duration,
+}
+
+impl Session {
+    pub(super) async fn start(
+        server: Server,
+        speech: Speech,
+        clients: usize,
+        poll: Duration,
+    ) -> Result<Self> {
+        let board = Rc::new(Board::new(clients)?);
+        let traffic = Rc::new(Cell::new(Traffic::default()));
+        // One client comes and goes: what the first one costs is not the price of each.
+        let first = Connection::follower(speech, server.address, Rc::default()).await?;
+        if speech.polls() {
+            first.poll().await?;
+        } else {
+            first.next().await?;
+        }
+        drop(first);
+        let commander = Connection::commander(speech, server.address).await?;
+        let commander = Rc::new(commander);
+        let mut tasks = JoinSet::new();
+        let drained = commander.clone();
+        tasks.spawn_local(async move { drained.drain().await });
+        sleep(SETTLE).await;
+        Ok(Self { server, speech, board, traffic, commander, tasks, poll })
+    }
+
+    pub(super) async fn connect(&mut self) -> Result<()> {
+        let clients = self.board.held.borrow().len();
+        let (speech, address) = (self.speech, self.server.address);
+        let begin = Instant::now();
+        let opening = stream::iter(0..clients).map(|client| {
+            let traffic = self.traffic.clone();
+            async move {
+                Ok::<_, anyhow::Error>((
+                    client,
+                    Connection::follower(speech, address, traffic).await?,
+                ))
+            }
+        });
+        let mut opened = opening.buffer_unordered(CONNECTING);
+        while let Some((client, connection)) = opened.try_next().await? {
+            let (board, interval) = (self.board.clone(), self.poll);
+            // Spread evenly: a class does not open the page in the same millisecond.
+            let phase = begin + interval.mul_f64(client as f64 / clients as f64);
+            self.tasks.spawn_local(async move {
+                follow(connection, interval, phase, |v| board.seen(client, v)).await
+            });
+        }
+        drop(opened);
+        self.all_hold(0).await
+    }
+
+    fn versions(&self) -> u64 {
+        self.board.sent.borrow().len() as u64
+    }
+
+    async fn change(&self, count: usize) -> Result<()> {
+        self.board.sent.borrow_mut().extend(vec![Instant::now(); count]);
+        self.commander.increment(count).await
+    }
+
+    /// Makes changes at a pace, and waits until every client holds the last.
+    pub(super) async fn paced(
+        &mut self,
+        changes: usize,
+        every: Duration,
+    ) -> Result<()> {
+        let mut pace = interval(every);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for _ in 0..changes {
+            pace.tick().await;
+            self.change(1).await?;
+        }
+        self.all_hold(self.versions()).await
+    }
+
+    async fn all_hold(&mut self, version: u64) -> Result<()> {
+        let limit = Duration::from_secs(60) + self.poll;
+        tokio::select! {
+            held = self.board.all_hold(version, limit) => held,
+            Some(ended) = self.tasks.join_next() => ended?.context("a client was lost"),
+        }
+    }
+
+    /// CPU time that the server has used.
+    fn cpu(&self) -> Option<Duration> {
+        super::cores::cpu_time(self.server.pid())
+    }
+
+    fn memory(&self) -> Option<f64> {
+        let (kib, _descriptors) = footprint(self.server.pid()).ok()?;
+        Some(kib as f64 * 1.024)
+    }
+}
+
+/// Starts a lesson or a peer on its own core.
+fn start(subject: Subject, cores: &Cores) -> Result<Server> {
+    let mut command = subject.command()?;
+    cores.beside(|| Server::spawn(subject, &mut command))
+}
+
+/// The floor of a lesson: what it costs to write the bytes that the lesson writes.
+fn start_floor(lesson: Lesson, of: &Sample, cores: &Cores) -> Result<(Server, Speech)> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("floor").args(["--line", &of.down.round().to_string()]);
+    let speech = if lesson == Lesson::Polling {
+        let request = of.up.round();
+        command.args(["--request", &request.to_string()]);
+        Speech::FloorAnswer { request: request as usize }
+    } else {
+        Speech::FloorPush
+    };
+    let subject = Subject { lesson, runtime: Runtime::Floor };
+    Ok((cores.beside(|| Server::spawn(subject, &mut command))?, speech))
+}
+
+/// Measures a server once; for the floor, `of` is the sample of the lesson below which it
+/// lies.
+///
+/// # Errors
+/// When the server does not do what its transport asks, or loses a change.
+pub async fn measure(
+    subject: Subject,
+    of: Option<&Sample>,
+    plan: Plan,
+    cores: &Cores,
+) -> Result<Sample> {
+    let (server, speech) = match (subject.runtime, of) {
+        (Runtime::Floor, Some(of)) => start_floor(subject.lesson, of, cores)?,
+        _ => (start(subject, cores)?, Speech::Lesson(subject.lesson)),
+    };
+    let mut session = Session::start(server, speech, plan.clients, plan.poll).await?;
+    let clients = plan.clients as f64;
+    let mut sample = Sample::default();
+
+    let (memory, cpu, begin) = (session.memory(), session.cpu(), Instant::now());
+    session.connect().await?;
+    sample.connect = begin.elapsed().as_secs_f64() * 1000.0;
+    let per = |cpu: Option<Duration>, now: Option<Duration>, count: f64| {
+        Some((now? - cpu?).as_secs_f64() * 1e6 / count)
+    };
+    sample.connect_cpu = per(cpu, session.cpu(), clients);
+    let handshake = session.traffic.get();
+    sample.handshake_up = handshake.head_up as f64 / clients;
+    sample.handshake_down = handshake.head_down as f64 / clients;
+    sleep(SETTLE).await;
+    let added = |now: Option<f64>| Some((now? - memory?) / clients);
+    sample.memory_idle = added(session.memory());
+
+    session.paced(WARM_UP, plan.every).await?;
+    let (before, cpu) = (session.traffic.get(), session.cpu());
+    session.board.recording.set(true);
+    session.paced(plan.changes, plan.every).await?;
+    session.board.recording.set(false);
+    let cpu_now = session.cpu();
+    let passed = session.traffic.get().since(before);
+    let each = passed.deliveries as f64;
+    sample.deliveries = passed.deliveries;
+    sample.cpu = per(cpu, cpu_now, each);
+    sample.down = (passed.down + passed.head_down) as f64 / each;
+    sample.up = (passed.up + passed.head_up) as f64 / each;
+    sample.head_down = passed.head_down as f64 / each;
+    sample.head_up = passed.head_up as f64 / each;
+    sample.delays = session.board.delays.borrow().len();
+    sample.p50 = session.board.delay(0.5);
+    sample.p95 = session.board.delay(0.95);
+    sample.p99 = session.board.delay(0.99);
+    sample.max = session.board.delay(1.0);
+
+    let (before, begin) = (session.traffic.get(), Instant::now());
+    session.change(plan.burst).await?;
+    session.all_hold(session.versions()).await?;
+    sample.burst = begin.elapsed().as_secs_f64() * 1000.0;
+    sleep(SETTLE).await;
+    let passed = session.traffic.get().since(before);
+    sample.burst_messages = passed.deliveries as f64 / clients;
+    sample.memory_loaded = added(session.memory());
+    let held = session.board.held.borrow();
+    let last = Some(session.versions());
+    ensure!(held.iter().all(|held| *held == last), "a client counts more changes");
+    Ok(sample)
+}
+
+/// What `clients` clients of a server cost while nothing changes.
+///
+/// # Errors
+/// When the server does not do what its transport asks.
+pub async fn idle(
+    subject: Subject,
+    clients: usize,
+    poll: Duration,
+    time: Duration,
+    cores: &Cores,
+) -> Result<Idle> {
+    let server = start(subject, cores)?;
+    let speech = Speech::Lesson(subject.lesson);
+    let mut session = Session::start(server, speech, clients, poll).await?;
+    session.connect().await?;
+    sleep(SETTLE).await;
+    let before = session.traffic.get();
+    tokio::select! {
+        () = sleep(time) => {}
+        Some(ended) = session.tasks.join_next() => ended?.context("a client was lost")?,
+    }
+    let passed = session.traffic.get().since(before);
+    let minutes = clients as f64 * time.as_secs_f64() / 60.0;
+    Ok(Idle {
+        requests: passed.requests as f64 / minutes,
+        up: (passed.up + passed.head_up) as f64 / minutes,
+        down: (passed.down + passed.head_down) as f64 / minutes,
+    })
+}
+
+/// What polling makes the reader wait, at each interval, all at the same time.
+///
+/// # Errors
+/// When the server does not do what its transport asks.
+pub async fn waiting(
+    intervals: &[Duration],
+    clients: usize,
+    every: Duration,
+    time: Duration,
+    cores: &Cores,
+) -> Result<Vec<Waiting>> {
+    let each = intervals.iter().map(async |&poll| {
+        let server = start(Lesson::Polling.into(), cores)?;
+        let speech = Speech::Lesson(Lesson::Polling);
+        let mut session = Session::start(server, speech, clients, poll).await?;
+        session.connect().await?;
+        // Until every client keeps its own time.
+        sleep(poll).await;
+        let before = session.traffic.get();
+        session.board.recording.set(true);
+        let changes = (time - poll).div_duration_f64(every).floor() as usize;
+        session.paced(changes, every).await?;
+        let passed = session.traffic.get().since(before);
+        Ok(Waiting {
+            interval: poll.as_secs_f64() * 1000.0,
+            every: every.as_secs_f64() * 1000.0,
+            p50: session.board.delay(0.5),
+            p95: session.board.delay(0.95),
+            max: session.board.delay(1.0),
+            not_modified: passed.not_modified as f64 / passed.requests as f64,
+        })
+    });
+    try_join_all(each).await
+}

@@ -1,0 +1,160 @@
+//! A tiny comparison, end to end: its shape and its arithmetic, never its timings.
+
+use std::{fs, process::Command, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use compare::{
+    Lesson,
+    measure::{
+        book::{Language, plots, tables},
+        cores::Cores,
+        report::{Figure, Report},
+        run,
+    },
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trial = |name, run: fn() -> Result<()>| {
+        Trial::test(name, move || run().map_err(|e| Failed::from(format!("{e:#}"))))
+    };
+    let all = vec![
+        trial("tiny_comparison", tiny_comparison),
+        trial("polling_agrees_with_arithmetic", polling_agrees_with_arithmetic),
+        trial("too_many_clients", too_many_clients),
+        trial("figures", figures),
+    ];
+    libtest_mimic::run(&arguments, all).exit();
+}
+
+const CLIENTS: u64 = 10;
+
+fn compare(options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
+    command.arg("measure").args(options);
+    command
+}
+
+fn tiny_comparison() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("report.json");
+    let options = ["--quick", "--clients", "10", "--poll-every", "200", "--json"];
+    let output = compare(&options).arg(&file).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{errors}");
+    let report: Report = serde_json::from_str(&fs::read_to_string(&file)?)?;
+
+    ensure!(report.missing.is_empty() && report.rounds == 1, "{report:?}");
+    ensure!(report.subjects.len() == 8, "four lessons, and a floor for each");
+    ensure!(report.versions.contains_key("actix-web"), "{:?}", report.versions);
+    for measured in &report.subjects {
+        let name = format!("{} {}", measured.lesson, measured.runtime);
+        let [sample] = &measured.samples[..] else {
+            anyhow::bail!("{name}: {measured:?}")
+        };
+        // One for each change in each client, also for those that latest-value-wins skips.
+        ensure!(sample.delays == CLIENTS * report.changes as u64, "{name}: {sample:?}");
+        ensure!(sample.deliveries >= CLIENTS, "{name}: {sample:?}");
+        ensure!(sample.deliveries <= sample.delays, "{name}: {sample:?}");
+        let delays = [0.0, sample.p50, sample.p95, sample.p99, sample.max];
+        ensure!(delays.is_sorted() && sample.max > 0.0, "{name}: {delays:?}");
+        ensure!(sample.burst_messages >= 1.0, "{name}: {sample:?}");
+        ensure!(sample.burst_messages <= report.burst as f64, "{name}: {sample:?}");
+        if cfg!(target_os = "linux") {
+            ensure!(sample.cpu.is_some_and(|cpu| cpu > 0.0), "{name}: {sample:?}");
+            ensure!(sample.memory_idle.is_some(), "{name}: {sample:?}");
+        }
+    }
+
+    let sample = |lesson| {
+        let measured = report.lesson(lesson).context("a lesson is missing")?;
+        measured.samples.first().context("no sample")
+    };
+    // Versions 11 to 50 and values alike: two digits each.
+    let json = r#"{"value":11,"version":11}"#.len() as f64;
+    // Two bytes of header (RFC 6455, section 5.2).
+    let frame = sample(Lesson::WebSocket)?;
+    ensure!(frame.down == 2.0 + json, "{frame:?}");
+    let packet = sample(Lesson::SocketIo)?;
+    ensure!(packet.down == 2.0 + r#"42["counter",]"#.len() as f64 + json, "{packet:?}");
+    let event = sample(Lesson::Sse)?;
+    // A chunk (RFC 9112, section 7.1) has its length in two digits and two line ends.
+    let id = "0123456789abcdef-11".len() as f64;
+    let block = "retry: 1000\nid: \ndata: \n\n".len() as f64 + id + json + 6.0;
+    ensure!(event.down == block, "{event:?}");
+    let poll = sample(Lesson::Polling)?;
+    ensure!(poll.down - poll.head_down >= json, "{poll:?}");
+    ensure!(frame.up == 0.0 && packet.up == 0.0 && event.up == 0.0 && poll.up > 0.0);
+    // The floor writes what its lesson writes.
+    for pair in report.subjects.chunks(2) {
+        let [lesson, floor] = pair else { anyhow::bail!("{pair:?}") };
+        let ratio = report.over_floor(lesson).map(|ratio| ratio.median);
+        let (lesson, floor) = (&lesson.samples[0], &floor.samples[0]);
+        ensure!(ratio == lesson.cpu.zip(floor.cpu).map(|(own, floor)| own / floor));
+        ensure!(floor.down == lesson.down.round(), "{floor:?} below {lesson:?}");
+    }
+
+    let text = String::from_utf8(output.stdout)?;
+    for lesson in Lesson::ALL {
+        ensure!(text.contains(&format!("**{lesson}**")), "{text}");
+    }
+    let french = tables(&report, Language::French);
+    ensure!(french.matches('|').count() == text.matches('|').count());
+    for (file, plot) in plots(&report, Language::French) {
+        let svg = plot.svg();
+        ensure!(svg.starts_with("<svg") && svg.contains("<title>"), "{file}: {svg}");
+        ensure!(svg.matches("<rect class=\"own\"").count() == 4, "{file}: {svg}");
+    }
+    Ok(())
+}
+
+/// Every request of an idle client has the same length, and so has every answer: how many
+/// bytes pass follows from the interval.
+fn polling_agrees_with_arithmetic() -> Result<()> {
+    const CLIENTS: usize = 5;
+    let (interval, time) = (Duration::from_millis(250), Duration::from_secs(3));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let lesson = Lesson::Polling.into();
+    let cores = Cores::shared();
+    let measuring = run::idle(lesson, CLIENTS, interval, time, &cores);
+    let idle = tokio::task::LocalSet::new().block_on(&runtime, measuring)?;
+    // A client asks once more or less, whatever falls into the time that is watched.
+    let requests = 60.0 / interval.as_secs_f64();
+    let spread = 60.0 / time.as_secs_f64();
+    ensure!((idle.requests - requests).abs() <= spread, "{idle:?}, {requests}");
+    let request = idle.up / idle.requests;
+    ensure!(request.fract() == 0.0 && request > 400.0, "{request} bytes per request");
+    let answer = idle.down / idle.requests;
+    // One answer of each client may come after the time is over.
+    ensure!((150.0..400.0).contains(&answer), "{answer} bytes per answer");
+    Ok(())
+}
+
+fn too_many_clients() -> Result<()> {
+    let output = compare(&["--quick", "--clients", "100000000"]).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "it found a hundred million descriptors");
+    ensure!(errors.contains("descriptors") && errors.contains("ulimit"), "{errors}");
+    for bad in [["--clients", "0"], ["--rounds", "0"], ["--poll-every", "no"]] {
+        let output = compare(&bad).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success() && errors.contains(bad[0]), "{errors}");
+    }
+    Ok(())
+}
+
+fn figures() -> Result<()> {
+    ensure!(Figure::new(Vec::new()).is_none());
+    let odd = Figure { median: 2.0, min: 1.0, max: 9.0 };
+    ensure!(Figure::new(vec![9.0, 1.0, 2.0]) == Some(odd));
+    let even = Figure { median: 1.5, min: 1.0, max: 2.0 };
+    ensure!(Figure::new(vec![2.0, 1.0]) == Some(even));
+    ensure!(
+        Language::English.number(1234.5) == "1234"
+            || Language::English.number(1234.5) == "1235"
+    );
+    ensure!(Language::French.number(1.234) == "1,23");
+    ensure!(Language::French.number(12.34) == "12,3");
+    Ok(())
+}
