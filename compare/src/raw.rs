@@ -39,7 +39,7 @@ impl Raw {
         Ok(Self { stream, unread: Vec::new() })
     }
 
-    /// Follows the counter, without reading a byte of what the server sends.
+    /// Follows the counter, without reading what the server sends about it.
     ///
     /// # Errors
     /// When the request cannot be written.
@@ -53,6 +53,8 @@ impl Raw {
             Lesson::SocketIo => {
                 let path = "/socket.io/?EIO=4&transport=websocket";
                 raw.write(get(path, HANDSHAKE).as_bytes()).await?;
+                // What comes before the answer is lost by some of the peers.
+                raw.read_until(b"\r\n\r\n").await?;
                 raw.write(&frame(0x81, b"40")).await?;
             }
         }

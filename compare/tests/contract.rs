@@ -288,10 +288,22 @@ fn closes(lesson: Lesson, bad: Bad) -> Option<&'static str> {
     }
 }
 
+/// What a peer's Socket.IO library settles before the peer sees the event: its JSON parser
+/// keeps the last of two fields with one name, and python-socketio drops a packet that it
+/// cannot parse.
+fn unseen(subject: Subject, bad: Bad) -> bool {
+    subject.lesson == Lesson::SocketIo
+        && match subject.runtime {
+            Runtime::Node | Runtime::Bun => bad == Bad::Twice,
+            Runtime::Python => matches!(bad, Bad::Twice | Bad::NotJson | Bad::Nested),
+            Runtime::Rust | Runtime::Floor => false,
+        }
+}
+
 async fn bad_input_changes_nothing(subject: Subject) -> Result<()> {
     let server = Server::start(subject)?;
     let mut accepted = 0;
-    for bad in Bad::ALL {
+    for bad in Bad::ALL.into_iter().filter(|&bad| !unseen(subject, bad)) {
         let mut client = connect(&server).await?;
         client.next().await?;
         let outcome = client.send_bad(bad).await.with_context(|| format!("{bad:?}"))?;

@@ -1,0 +1,54 @@
+// Lesson 1, polling, on Node.js. It follows Node.js's guide "Anatomy of an HTTP
+// Transaction".
+
+import { createServer } from "node:http";
+import { isForeign, latest, MAX_BYTES } from "../counter.mjs";
+import { FOREIGN, isKnown, post } from "../http.mjs";
+
+function answer(response, status, text, headers) {
+  const length = Buffer.byteLength(text);
+  const json = { "Content-Type": "application/json", "Content-Length": length };
+  response.writeHead(status, { ...json, ...headers }).end(text);
+}
+
+// GET /counter: the newest snapshot, or 304 when the client has it already.
+function updates(request, response) {
+  const etag = `"${latest.id}"`;
+  const headers = { ETag: etag, "Cache-Control": "no-cache" };
+  if (isKnown(etag, request.headers["if-none-match"])) {
+    response.writeHead(304, headers).end();
+  } else {
+    answer(response, 200, latest.text, headers);
+  }
+}
+
+// POST /counter: applies a command and answers with the snapshot it made.
+function command(request, response) {
+  const body = [];
+  let length = 0;
+  request.on("data", (chunk) => {
+    // A body that is too long is read to its end, but not kept.
+    if (length <= MAX_BYTES) body.push(chunk);
+    length += chunk.length;
+  });
+  request.on("end", () => {
+    const { status, text } = post(Buffer.concat(body));
+    answer(response, status, text);
+  });
+}
+
+const server = createServer((request, response) => {
+  const { headers, method, url } = request;
+  if (isForeign(headers.origin, headers.host)) {
+    answer(response, 403, FOREIGN);
+  } else if (url === "/counter" && method === "GET") {
+    updates(request, response);
+  } else if (url === "/counter" && method === "POST") {
+    command(request, response);
+  } else {
+    response.writeHead(404).end();
+  }
+});
+server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});

@@ -1,0 +1,58 @@
+// Lesson 2, Server-Sent Events, on Node.js. It follows Node.js's guide "Anatomy of an
+// HTTP Transaction", and MDN's page "Using server-sent events".
+
+import { createServer } from "node:http";
+import { isForeign, latest, MAX_BYTES } from "../counter.mjs";
+import { event, FOREIGN, HEARTBEAT, post, STREAM } from "../http.mjs";
+
+const streams = new Set();
+
+function broadcast(text) {
+  for (const stream of streams) stream.write(text);
+}
+
+// GET /events: the newest snapshot at once, then one event after each change.
+function updates(request, response) {
+  response.writeHead(200, STREAM).write(event());
+  streams.add(response);
+  response.on("close", () => streams.delete(response));
+}
+
+// POST /counter: applies a command and answers with the snapshot it made.
+function command(request, response) {
+  const body = [];
+  let length = 0;
+  request.on("data", (chunk) => {
+    // A body that is too long is read to its end, but not kept.
+    if (length <= MAX_BYTES) body.push(chunk);
+    length += chunk.length;
+  });
+  request.on("end", () => {
+    const { status, text, changed } = post(Buffer.concat(body));
+    if (changed) broadcast(event());
+    answer(response, status, text);
+  });
+}
+
+function answer(response, status, text) {
+  const length = Buffer.byteLength(text);
+  const json = { "Content-Type": "application/json", "Content-Length": length };
+  response.writeHead(status, json).end(text);
+}
+
+const server = createServer((request, response) => {
+  const { headers, method, url } = request;
+  if (isForeign(headers.origin, headers.host)) {
+    answer(response, 403, FOREIGN);
+  } else if (url === "/events" && method === "GET") {
+    updates(request, response);
+  } else if (url === "/counter" && method === "POST") {
+    command(request, response);
+  } else {
+    response.writeHead(404).end();
+  }
+});
+setInterval(broadcast, 15_000, HEARTBEAT);
+server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+});
