@@ -43,7 +43,8 @@ function lost() {
 }
 
 async function command(command) {
-  if (socket.readyState !== WebSocket.OPEN) throw new Error("WebSocket is not open");
+  // Not sent: the page says so in its own words.
+  if (socket.readyState !== WebSocket.OPEN) throw new Error();
   const text = JSON.stringify(command);
   wire("up", text);
   socket.send(text);

@@ -29,7 +29,7 @@ use socketioxide::service::SocketIoService;
 use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
 
 /// How many bytes may wait in the pipe, each way, before its writer has to wait.
-const PIPE: usize = 4096;
+const PIPE: usize = 1024;
 
 /// Answers one Socket.IO request, of either transport, for a route that takes every method.
 ///
@@ -90,12 +90,16 @@ fn websocket<S: Clone>(
         // The service reads the end of the stream: the client has gone.
         to_service.shutdown().await
     });
-    let body = stream::unfold(from_service, async |mut from_service| {
-        let mut bytes = BytesMut::with_capacity(PIPE);
-        let read = from_service.read_buf(&mut bytes).await;
-        matches!(read, Ok(1..))
-            .then(|| (Ok::<_, Infallible>(bytes.freeze()), from_service))
-    });
+    let body = stream::unfold(
+        (from_service, BytesMut::new()),
+        async |(mut from, mut bytes)| {
+            // The same memory again, once what was read before has been sent.
+            bytes.reserve(PIPE);
+            let read = from.read_buf(&mut bytes).await;
+            matches!(read, Ok(1..))
+                .then(|| (Ok::<_, Infallible>(bytes.split().freeze()), (from, bytes)))
+        },
+    );
     Ok(response.message_body(BodyStream::new(Box::pin(body)).boxed())?.into())
 }
 
