@@ -15,6 +15,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::peers::{Runtime, Subject};
 
+/// The profile by which the lessons are built that a release build of this crate starts.
+const FAST: &str = "fast";
+
 /// One of the four lessons, and with it one of the four transports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Lesson {
@@ -53,8 +56,12 @@ impl Lesson {
         BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?;
         let name = format!("{}{}", self.name(), env::consts::EXE_SUFFIX);
         let own = env::current_exe()?;
-        // target/debug/deps/contract-… for a test, target/debug/compare for a program.
-        let found = own.ancestors().skip(1).map(|folder| folder.join(&name));
+        // target/debug/deps/contract-… for a test, target/debug/compare for a program;
+        // from target/release/compare the lessons are in target/fast.
+        let beside =
+            if cfg!(debug_assertions) { ".".to_owned() } else { format!("../{FAST}") };
+        let found =
+            own.ancestors().skip(1).map(|folder| folder.join(&beside).join(&name));
         let binary: Option<PathBuf> = found.into_iter().find(|path| path.is_file());
         let binary = binary.with_context(|| format!("{name} is not beside {own:?}"))?;
         let mut command = Command::new(binary);
@@ -77,7 +84,7 @@ fn build() -> Result<(), String> {
         cargo.args(["--bin", lesson.name()]);
     }
     if !cfg!(debug_assertions) {
-        cargo.arg("--release");
+        cargo.args(["--profile", FAST]);
     }
     match cargo.args(["--workspace", "--locked"]).status() {
         Ok(status) if status.success() => Ok(()),

@@ -14,7 +14,7 @@ pub mod traffic;
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, builder::PossibleValuesParser};
 use futures_util::future::{try_join, try_join_all};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::sleep;
@@ -30,6 +30,9 @@ pub struct Options {
     /// Clients that follow the counter
     #[arg(long, default_value = "200")]
     clients: NonZeroUsize,
+    /// Measures this lesson alone
+    #[arg(long, value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
+    lesson: Option<String>,
     /// How often each server is measured; every other time in reverse order
     #[arg(long, default_value = "3")]
     rounds: NonZeroUsize,
@@ -98,7 +101,7 @@ async fn measure(options: &Options) -> Result<Report> {
     // A socket for each, and what a runtime and its files need.
     allow_descriptors(plan.clients as u64 + 1000)?;
     let mut report = Report::new(plan, rounds, options.peers);
-    let (subjects, missing) = subjects(options.peers);
+    let (subjects, missing) = subjects(options);
     report.missing = missing;
     // Before the cores are split: a build wants them all.
     Lesson::Polling.command()?;
@@ -133,12 +136,17 @@ async fn measure(options: &Options) -> Result<Report> {
 }
 
 /// What is measured, each lesson before its floor; and what would be but is not installed.
-fn subjects(peers: bool) -> (Vec<Subject>, Vec<String>) {
+fn subjects(options: &Options) -> (Vec<Subject>, Vec<String>) {
     let (mut subjects, mut missing) = (Vec::new(), Vec::new());
-    for lesson in Lesson::ALL {
+    let asked = |lesson: &Lesson| {
+        options.lesson.as_ref().is_none_or(|asked| asked == lesson.name())
+    };
+    for lesson in Lesson::ALL.into_iter().filter(asked) {
         subjects.push(lesson.into());
         subjects.push(Subject { lesson, runtime: Runtime::Floor });
-        for peer in Subject::peers().filter(|peer| peers && peer.lesson == lesson) {
+        for peer in
+            Subject::peers().filter(|peer| options.peers && peer.lesson == lesson)
+        {
             match peer.command() {
                 Ok(_) => subjects.push(peer),
                 Err(reason) => missing.push(format!("{peer}: {reason}")),

@@ -22,7 +22,7 @@ use super::{
     cores::Cores,
     traffic::{Connection, Speech, Traffic, follow},
 };
-use crate::{Lesson, Runtime, Server, Subject, server::footprint};
+use crate::{Lesson, Runtime, Server, Subject, client::limited, server::footprint};
 
 /// How many clients shake hands at the same time: few enough for every server's queue of
 /// connections that wait to be accepted.
@@ -212,15 +212,19 @@ impl Session {
         let board = Rc::new(Board::new(clients)?);
         let traffic = Rc::new(Cell::new(Traffic::default()));
         // One client comes and goes: what the first one costs is not the price of each.
-        let first = Connection::follower(speech, server.address, Rc::default()).await?;
-        if speech.polls() {
-            first.poll().await?;
-        } else {
-            first.next().await?;
-        }
+        let first = Connection::follower(speech, server.address, Rc::default());
+        let first = limited("handshake", first).await??;
+        let snapshot = async {
+            if speech.polls() {
+                first.poll().await.map(drop)
+            } else {
+                first.next().await.map(drop)
+            }
+        };
+        limited("first snapshot", snapshot).await??;
         drop(first);
-        let commander = Connection::commander(speech, server.address).await?;
-        let commander = Rc::new(commander);
+        let commander = Connection::commander(speech, server.address);
+        let commander = Rc::new(limited("handshake", commander).await??);
         let mut tasks = JoinSet::new();
         let drained = commander.clone();
         tasks.spawn_local(async move { drained.drain().await });
@@ -242,7 +246,8 @@ impl Session {
             }
         });
         let mut opened = opening.buffer_unordered(CONNECTING);
-        while let Some((client, connection)) = opened.try_next().await? {
+        let mut next = async || limited("handshake", opened.try_next()).await?;
+        while let Some((client, connection)) = next().await? {
             let (board, interval) = (self.board.clone(), self.poll);
             // Spread evenly: a class does not open the page in the same millisecond.
             let phase = begin + interval.mul_f64(client as f64 / clients as f64);
