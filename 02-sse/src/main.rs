@@ -47,7 +47,7 @@ async fn updates(counter: Data<Counter>) -> impl Responder {
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-cache"))
-        // nginx holds answers back until its buffer is full; this turns that off.
+        // A proxy such as nginx may hold an answer back to fill a buffer; not this one.
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(events)
 }

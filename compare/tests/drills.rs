@@ -45,21 +45,35 @@ fn block_on(drill: &Drill, lesson: Lesson) -> Result<Observed, Failed> {
     observed.map_err(|error| format!("{error:#}").into())
 }
 
+/// What stands above the table.
+const ENGLISH: &str = "\
+# Drills: what each transport does when it is disturbed
+
+*[Lire en français](../fr/drills.md)*
+
+Each cell was observed: the suite of tests does to the lessons what the first column says,
+with their real pages in a real browser, and fails when something else happens. One cell
+before your eyes, step by step: `just drill cut 03-websocket`.
+";
+const FRENCH: &str = "\
+# Épreuves : ce que fait chaque transport quand on le perturbe
+
+*[Read in English](../en/drills.md)*
+
+Chaque case a été observée : la suite de tests fait subir aux leçons ce que dit la première
+colonne, avec leurs vraies pages dans un vrai navigateur, et échoue s’il se passe autre
+chose. Une case sous vos yeux, pas à pas : `just drill cut 03-websocket`.
+";
+
 /// Whether the tables in the book say what was observed, once they are written if asked.
 fn tables_hold(seen: &[Observed]) -> bool {
     type Pick = fn(&Observed) -> &'static str;
-    let languages: [(&str, &str, Pick); 2] = [
-        ("en", "# Drills: what each transport does when it is disturbed", |o| o.en),
-        (
-            "fr",
-            "# Épreuves : ce que fait chaque transport quand on le perturbe",
-            |o| o.fr,
-        ),
-    ];
-    languages.into_iter().all(|(language, title, pick)| {
+    let languages: [(&str, &str, Pick); 2] =
+        [("en", ENGLISH, |o| o.en), ("fr", FRENCH, |o| o.fr)];
+    languages.into_iter().all(|(language, head, pick)| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = path.join(format!("../docs/{language}/drills.md"));
-        let table = table(title, seen, pick);
+        let table = table(head, seen, pick);
         if env::var_os("UPDATE").is_some() {
             return fs::write(&path, table).is_ok();
         }
@@ -72,22 +86,20 @@ fn tables_hold(seen: &[Observed]) -> bool {
     })
 }
 
-fn table(
-    title: &str,
-    seen: &[Observed],
-    pick: fn(&Observed) -> &'static str,
-) -> String {
-    let mut table = format!("{title}\n\n| |");
+fn table(head: &str, seen: &[Observed], pick: fn(&Observed) -> &'static str) -> String {
+    let mut table = format!("{head}\n| |");
     for lesson in Lesson::ALL {
         table += &format!(" {lesson} |");
     }
     table += "\n|---|---|---|---|---|\n";
     for (drill, seen) in Drill::ALL.iter().zip(seen.chunks(Lesson::ALL.len())) {
-        table += &format!("| **`{}`**: {} |", drill.name, pick(&drill.what));
+        let colon = if head == FRENCH { " :" } else { ":" };
+        table += &format!("| **`{}`**{colon} {} |", drill.name, pick(&drill.what));
         for observed in seen {
             table += &format!(" {} |", pick(observed));
         }
         table += "\n";
     }
-    table
+    // A line may not break inside a number, nor before French punctuation.
+    table.replace(" 000", "\u{a0}000").replace(" ;", "\u{a0};").replace(" :", "\u{a0}:")
 }

@@ -118,7 +118,12 @@ fn polling_agrees_with_arithmetic() -> Result<()> {
     let lesson = Lesson::Polling.into();
     let cores = Cores::shared();
     let measuring = run::idle(lesson, CLIENTS, interval, time, &cores);
-    let idle = tokio::task::LocalSet::new().block_on(&runtime, measuring)?;
+    // Slower than the server's patience with an idle connection, which is 5 s.
+    let (slow, twice) = (Duration::from_millis(5500), Duration::from_secs(12));
+    let slowly = run::idle(lesson, CLIENTS, slow, twice, &cores);
+    let both = async { tokio::try_join!(measuring, slowly) };
+    let (idle, slowly) = tokio::task::LocalSet::new().block_on(&runtime, both)?;
+    ensure!((5.0..=15.0).contains(&slowly.requests), "{slowly:?}");
     // A client asks once more or less, whatever falls into the time that is watched.
     let requests = 60.0 / interval.as_secs_f64();
     let spread = 60.0 / time.as_secs_f64();

@@ -170,8 +170,11 @@ async fn quiet(
         let idle = run::idle(subject, IDLE_CLIENTS, plan.poll, QUIET, cores).await;
         idle.map(Some).with_context(|| format!("while {subject} was idle"))
     }));
-    let waiting =
-        run::waiting(&INTERVALS, WAITING_CLIENTS, WAITING_EVERY, QUIET, cores);
+    let waiting = async {
+        run::waiting(&INTERVALS, WAITING_CLIENTS, WAITING_EVERY, QUIET, cores)
+            .await
+            .context("while pollers waited")
+    };
     let ticks = bar.clone();
     let ticking = tokio::task::spawn_local(async move {
         for _ in 0..QUIET.as_secs() {

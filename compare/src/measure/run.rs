@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     env,
+    net::SocketAddr,
     process::Command,
     rc::Rc,
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::Notify,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet, spawn_local},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
@@ -198,6 +199,8 @@ pub(super) struct Session {
     board: Rc<Board>,
     pub(super) traffic: Rc<Cell<Traffic>>,
     commander: Rc<Connection>,
+    /// Reads what the commander gets.
+    draining: JoinHandle<Result<()>>,
     tasks: JoinSet<Result<()>>,
     poll: Duration,
 }
@@ -223,13 +226,19 @@ impl Session {
         };
         limited("first snapshot", snapshot).await??;
         drop(first);
-        let commander = Connection::commander(speech, server.address);
-        let commander = Rc::new(limited("handshake", commander).await??);
-        let mut tasks = JoinSet::new();
-        let drained = commander.clone();
-        tasks.spawn_local(async move { drained.drain().await });
+        let (commander, draining) = command(speech, server.address).await?;
         sleep(SETTLE).await;
-        Ok(Self { server, speech, board, traffic, commander, tasks, poll })
+        let tasks = JoinSet::new();
+        Ok(Self { server, speech, board, traffic, commander, draining, tasks, poll })
+    }
+
+    /// Has a new commander take over: a server ends an HTTP connection that was not used
+    /// for some seconds.
+    async fn relieve(&mut self) -> Result<()> {
+        self.draining.abort();
+        (self.commander, self.draining) =
+            command(self.speech, self.server.address).await?;
+        Ok(())
     }
 
     pub(super) async fn connect(&mut self) -> Result<()> {
@@ -274,6 +283,7 @@ impl Session {
         changes: usize,
         every: Duration,
     ) -> Result<()> {
+        self.relieve().await?;
         let mut pace = interval(every);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..changes {
@@ -300,6 +310,17 @@ impl Session {
         let (kib, _descriptors) = footprint(self.server.pid()).ok()?;
         Some(kib as f64 * 1.024)
     }
+}
+
+/// Connects one who commands, and has all be read that it gets.
+async fn command(
+    speech: Speech,
+    address: SocketAddr,
+) -> Result<(Rc<Connection>, JoinHandle<Result<()>>)> {
+    let commander = Connection::commander(speech, address);
+    let commander = Rc::new(limited("handshake", commander).await??);
+    let drained = commander.clone();
+    Ok((commander, spawn_local(async move { drained.drain().await })))
 }
 
 /// Starts a lesson or a peer on its own core.
@@ -376,6 +397,7 @@ pub async fn measure(
     sample.p99 = session.board.delay(0.99);
     sample.max = session.board.delay(1.0);
 
+    session.relieve().await?;
     let (before, begin) = (session.traffic.get(), Instant::now());
     session.change(plan.burst).await?;
     session.all_hold(session.versions()).await?;
@@ -437,10 +459,10 @@ pub async fn waiting(
         let mut session = Session::start(server, speech, clients, poll).await?;
         session.connect().await?;
         // Until every client keeps its own time.
-        sleep(poll).await;
+        session.paced(poll.div_duration_f64(every).ceil() as usize, every).await?;
         let before = session.traffic.get();
         session.board.recording.set(true);
-        let changes = (time - poll).div_duration_f64(every).floor() as usize;
+        let changes = (time - 3 * poll).div_duration_f64(every).floor() as usize;
         session.paced(changes, every).await?;
         let passed = session.traffic.get().since(before);
         Ok(Waiting {

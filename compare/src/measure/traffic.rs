@@ -154,6 +154,15 @@ impl Connection {
         }
     }
 
+    /// The same client on a new connection, as browsers do when the server has ended one
+    /// that was idle (RFC 9112, section 9.5).
+    async fn again(&self) -> Result<Self> {
+        let mut new =
+            Self::open(self.speech, self.address, self.traffic.clone()).await?;
+        new.etag = self.etag.clone();
+        Ok(new)
+    }
+
     async fn open(
         speech: Speech,
         address: SocketAddr,
@@ -205,6 +214,13 @@ impl Connection {
     }
 
     async fn write(&self, bytes: &[u8]) -> Result<()> {
+        self.send(bytes).await?;
+        self.count(|t| t.up += bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Writes without counting.
+    async fn send(&self, bytes: &[u8]) -> Result<()> {
         let mut left = bytes;
         while !left.is_empty() {
             self.stream.writable().await?;
@@ -214,7 +230,6 @@ impl Connection {
                 Err(error) => return Err(error).context("write"),
             }
         }
-        self.count(|t| t.up += bytes.len() as u64);
         Ok(())
     }
 
@@ -292,20 +307,21 @@ impl Connection {
                 .into_bytes()
             }
         };
-        self.write(&request).await?;
-        self.count(|t| {
-            t.up -= request.len() as u64;
-            t.head_up += request.len() as u64;
-            t.requests += 1;
-        });
-        loop {
+        self.send(&request).await?;
+        let version = loop {
             match self.take()? {
-                Some(Piece::Version(version)) => return Ok(Some(version)),
-                Some(Piece::NotModified) => return Ok(None),
+                Some(Piece::Version(version)) => break Some(version),
+                Some(Piece::NotModified) => break None,
                 Some(Piece::Ping(_) | Piece::Other) => {}
                 None => self.read().await?,
             }
-        }
+        };
+        // Only now: what was sent on a connection that had ended was no request.
+        self.count(|t| {
+            t.head_up += request.len() as u64;
+            t.requests += 1;
+        });
+        Ok(version)
     }
 
     /// Reads and drops what comes, and answers pings: what a commander does that follows
@@ -320,7 +336,10 @@ impl Connection {
                     self.next().await?;
                 }
                 _ => {
-                    self.read().await?;
+                    if self.read().await.is_err() {
+                        // A server ends a kept connection that nobody uses.
+                        return std::future::pending().await;
+                    }
                     self.unread.borrow_mut().clear();
                 }
             }
@@ -409,7 +428,7 @@ impl Connection {
 /// # Errors
 /// When the connection is lost.
 pub async fn follow(
-    connection: Connection,
+    mut connection: Connection,
     interval: Duration,
     phase: Instant,
     seen: impl Fn(u64),
@@ -421,9 +440,14 @@ pub async fn follow(
     }
     let mut next = phase;
     loop {
-        if let Some(version) = connection.poll().await? {
-            seen(version);
-        }
+        let polled = match connection.poll().await {
+            Err(_) => {
+                connection = connection.again().await?;
+                connection.poll().await?
+            }
+            Ok(polled) => polled,
+        };
+        polled.into_iter().for_each(&seen);
         // A late answer does not shift the ones that follow.
         while next <= Instant::now() {
             next += interval;
