@@ -49,9 +49,14 @@ compare *OPTIONS: (client "04-socketio") (peers OPTIONS)
 profile LESSON: (client LESSON)
     cargo run --release --bin compare -- profile {{ LESSON }}
 
+# Read the course book, in French or English
+[group('follow the course')]
+book: diagrams
+    cargo run --quiet --package book
+
 # Run every test: a few minutes; needs Chromium, Chrome or Edge
 [group('work on it')]
-test: (client "04-socketio") test-clients
+test: (client "04-socketio") test-clients diagrams
     cargo test --workspace --locked --no-fail-fast
 
 # Run the tests that need neither a browser nor Node.js
@@ -59,6 +64,16 @@ test: (client "04-socketio") test-clients
 test-quick: (client "04-socketio")
     cargo test --workspace --locked --lib --bins
     cargo test --package compare --locked --test contract
+
+# Write code and output into the pages of the book as they are now
+[group('work on it')]
+refresh: (client "04-socketio")
+    cargo --config "env.UPDATE='1'" test --workspace --locked --test book
+
+# Build the reference of the code, without a warning
+[group('work on it')]
+doc:
+    cargo --config "build.rustdocflags=['--deny=warnings']" doc --no-deps --workspace --locked
 
 # Check the format and the lints
 [group('work on it')]
@@ -75,7 +90,7 @@ fmt:
 [group('work on it')]
 clean:
     cargo clean
-    git clean -Xdfq 04-socketio compare
+    git clean -Xdfq 04-socketio compare docs
 
 [private]
 @known LESSON:
@@ -105,6 +120,10 @@ python := if os_family() == "windows" { "python" } else { "python3" }
 venv_bin := "compare/peers/python/.venv/" + if os_family() == "windows" { "Scripts" } else { "bin" }
 venv := if path_exists(venv_bin) == "true" { "" } else { python + " -m venv compare/peers/python/.venv" }
 pip := venv_bin + "/pip install --quiet --require-hashes --requirement compare/peers/python/requirements.txt"
+
+[private]
+diagrams:
+    @{{ if path_exists("docs/node_modules") == "false" { "npm ci --prefix docs --fetch-retries=0 --no-audit --no-fund" } else { "" } }}
 
 [private]
 build-lessons:

@@ -5,7 +5,7 @@
 //! | [`model`] | the messages: [`Command`], [`Snapshot`], [`Refusal`] |
 //! | [`counter`] | the live [`Counter`] and the [`Updates`] that follow it |
 //! | [`server`] | start-up and stop: address, port, logs, signals |
-//! | [`guard`] | who may talk to a lesson, and the security headers |
+//! | [`guard`](mod@guard) | who may talk to a lesson, and the security headers |
 //! | [`frames`] | the size limit on WebSocket frames, and the close code of each error |
 //! | [`page`] | the page's language, style sheet and script |
 

@@ -148,7 +148,10 @@ impl Connection {
     pub async fn commander(speech: Speech, address: SocketAddr) -> Result<Self> {
         match speech {
             Speech::Lesson(Lesson::WebSocket | Lesson::SocketIo) => {
-                Self::follower(speech, address, Rc::default()).await
+                let commander = Self::follower(speech, address, Rc::default()).await?;
+                // A command that overtakes the handshake is lost by some.
+                commander.next().await?;
+                Ok(commander)
             }
             _ => Self::open(speech, address, Rc::default()).await,
         }

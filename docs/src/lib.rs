@@ -1,0 +1,16 @@
+//! The course book, rendered.
+//!
+//! Its pages are plain Markdown in `docs/fr` and `docs/en`. `just book` renders them with
+//! mdBook; `tests/book.rs` proves that they show code and output as they are.
+
+pub mod page;
+pub mod render;
+
+/// The languages of the book, each a folder of `docs`.
+pub const LANGUAGES: [&str; 2] = ["fr", "en"];
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> &'static std::path::Path {
+    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

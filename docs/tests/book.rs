@@ -1,0 +1,94 @@
+//! The book shows code and output as they are, in both languages alike, and no link is
+//! dead. `UPDATE=1` writes code and output into the pages anew.
+
+#[path = "book/check.rs"]
+mod check;
+#[path = "book/command.rs"]
+mod command;
+#[path = "book/console.rs"]
+mod console;
+#[path = "book/rot.rs"]
+mod rot;
+#[path = "book/site.rs"]
+mod site;
+
+use std::{
+    env, fs,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+
+use crate::{
+    check::{Book, CHECKS},
+    console::Blocks,
+};
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    // Most of them wait, but a drill keeps a browser busy.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let book = Arc::new(Book::load(book::root())?);
+    if env::var_os("UPDATE").is_some() {
+        return Ok(refresh(&book, &arguments)?.exit_code());
+    }
+    let mut trials = rot::trials();
+    for (name, check) in CHECKS {
+        let book = book.clone();
+        trials.push(Trial::test(name, move || told(book.faults(check))));
+    }
+    for blocks in Blocks::of(&book)? {
+        let name = blocks.name.clone();
+        trials.push(Trial::test(name, move || told(blocks.run().map(|it| it.1))));
+    }
+    trials.push(Trial::test("site", move || told(site::faults(&book))));
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+}
+
+/// Writes code and output into the pages as they are now.
+fn refresh(book: &Book, arguments: &Arguments) -> Result<Conclusion> {
+    let printed = Arc::new(Mutex::new(Vec::new()));
+    let trials = Blocks::of(book)?.into_iter().map(|blocks| {
+        let printed = printed.clone();
+        Trial::test(blocks.name.clone(), move || {
+            let (now, faults) = blocks.run().map_err(|error| format!("{error:#}"))?;
+            if !faults.is_empty() || !blocks.are_same() {
+                let mut printed =
+                    printed.lock().unwrap_or_else(PoisonError::into_inner);
+                printed.push((blocks, now));
+            }
+            Ok(())
+        })
+    });
+    let conclusion = libtest_mimic::run(arguments, trials.collect());
+    let printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
+    for page in book.pages.values() {
+        let stale = book.stale(page).into_iter();
+        let mut changes: Vec<_> =
+            stale.filter_map(|(fence, now)| Some((fence, now.ok()?))).collect();
+        for (blocks, now) in printed.iter() {
+            let here = blocks.shown.iter().filter(|(other, _)| other.path == page.path);
+            changes.extend(here.map(|(_, fence)| (fence, now.clone())));
+        }
+        if !changes.is_empty() {
+            println!("{}: {} blocks written", page.path, changes.len());
+            fs::write(book.root.join(&page.path), page.with(changes))?;
+        }
+    }
+    Ok(conclusion)
+}
+
+/// A test that passes when there is no fault.
+fn told(faults: Result<Vec<String>>) -> Result<(), Failed> {
+    match faults {
+        Ok(faults) if faults.is_empty() => Ok(()),
+        Ok(faults) => Err(format!("\n{}", faults.join("\n")).into()),
+        Err(error) => Err(format!("{error:#}").into()),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
