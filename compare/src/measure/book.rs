@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{
     plot::{Bar, Plot},
-    report::{Figure, Measured, Report},
+    report::{Figure, Machine, Measured, Report},
 };
 use crate::Runtime;
 
@@ -238,7 +238,11 @@ pub fn tables(report: &Report, language: Language) -> String {
         ];
         table(&mut text, &header, rows.collect());
     }
-    text
+    match language {
+        Language::English => text,
+        // A line may not break before French punctuation.
+        Language::French => text.replace(" ;", "\u{a0};").replace(" :", "\u{a0}:"),
+    }
 }
 
 /// The day, the machine and the command; what is missing, and whether to trust it.
@@ -250,6 +254,13 @@ fn conditions(report: &Report, language: Language) -> String {
         .collect();
     let versions = versions.join(", ");
     let Report { date, machine, command, clients, changes, rounds, .. } = report;
+    let Machine { processor, cores, memory, system } = machine;
+    let (cores_word, gigabytes) = match language {
+        Language::English => ("cores", "GB"),
+        Language::French => ("cœurs", "Go"),
+    };
+    let machine =
+        format!("{processor}, {cores} {cores_word}, {memory:.0} {gigabytes}, {system}");
     let (every, poll) = (report.every, language.number(report.poll / 1000.0));
     let mut text = match language {
         Language::English => format!(
@@ -276,7 +287,8 @@ fn conditions(report: &Report, language: Language) -> String {
     };
     let disturbed = report.disturbed();
     if !disturbed.is_empty() {
-        let list = disturbed.join(", ");
+        let names = disturbed.iter().map(|m| name(m, language).replace("**", ""));
+        let list = names.collect::<Vec<_>>().join(language.say("; ", " ; "));
         text += &match language {
             Language::English => format!(
                 "\nThe machine was disturbed: the rounds lie far apart for {list}.\n"

@@ -48,7 +48,11 @@ impl Plot {
         let bars = self.bars.iter().map(|bar| {
             format!("{} {}", bar.label, self.language.number(bar.figure.median))
         });
-        format!("{} : {}", self.title, bars.collect::<Vec<_>>().join(" ; "))
+        let (colon, semicolon) = match self.language {
+            Language::English => (": ", "; "),
+            Language::French => ("\u{a0}: ", "\u{a0}; "),
+        };
+        format!("{}{colon}{}", self.title, bars.collect::<Vec<_>>().join(semicolon))
     }
 
     /// The picture.

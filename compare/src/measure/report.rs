@@ -24,8 +24,8 @@ pub struct Report {
     pub date: String,
     /// The command that was run.
     pub command: String,
-    /// Processor, cores, memory and system.
-    pub machine: String,
+    /// Where it was measured.
+    pub machine: Machine,
     /// Whether the server had a core to itself.
     pub own_core: bool,
     /// What took part, by name.
@@ -119,7 +119,7 @@ impl Report {
         Self {
             date: time::OffsetDateTime::now_utc().date().to_string(),
             command: format!("just compare {}", arguments.join(" ")).trim().to_owned(),
-            machine: machine(),
+            machine: Machine::this(),
             own_core: false,
             versions: versions(peers),
             clients: plan.clients,
@@ -159,13 +159,12 @@ impl Report {
     /// The servers whose rounds lie so far apart that something else must have disturbed
     /// them.
     #[must_use]
-    pub fn disturbed(&self) -> Vec<String> {
+    pub fn disturbed(&self) -> Vec<&Measured> {
         let wide = |measured: &&Measured| {
             let cpu = measured.figure(|sample| sample.cpu);
             cpu.is_some_and(|cpu| cpu.max > DISTURBED * cpu.min)
         };
-        let name = |m: &Measured| format!("{} ({})", m.lesson, m.runtime);
-        self.subjects.iter().filter(wide).map(name).collect()
+        self.subjects.iter().filter(wide).collect()
     }
 
     /// The tables for a terminal.
@@ -175,24 +174,35 @@ impl Report {
     }
 }
 
-fn machine() -> String {
-    let line = |file: &str, name: &str| {
-        let text = fs::read_to_string(file).ok()?;
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
-    let processor = line("/proc/cpuinfo", "model name");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let memory = line("/proc/meminfo", "MemTotal")
-        .and_then(|text| text.trim_end_matches(" kB").parse::<f64>().ok())
-        .map(|kib| format!(", {:.0} GB", kib * 1024.0 / 1e9));
-    format!(
-        "{}, {cores} cores{}, {} {}",
-        processor.unwrap_or_else(|| "unknown processor".to_owned()),
-        memory.unwrap_or_default(),
-        env::consts::OS,
-        env::consts::ARCH,
-    )
+/// Where it was measured.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Machine {
+    /// The processor's name; empty where the system does not tell.
+    pub processor: String,
+    /// How many cores it has.
+    pub cores: usize,
+    /// Its memory in gigabytes (10⁹ bytes); 0 where the system does not tell.
+    pub memory: f64,
+    /// The operating system and the architecture.
+    pub system: String,
+}
+
+impl Machine {
+    fn this() -> Self {
+        let line = |file: &str, name: &str| {
+            let text = fs::read_to_string(file).ok()?;
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        };
+        let memory = line("/proc/meminfo", "MemTotal")
+            .and_then(|text| text.trim_end_matches(" kB").parse::<f64>().ok());
+        Self {
+            processor: line("/proc/cpuinfo", "model name").unwrap_or_default(),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            memory: memory.map_or(0.0, |kib| kib * 1024.0 / 1e9),
+            system: format!("{} {}", env::consts::OS, env::consts::ARCH),
+        }
+    }
 }
 
 fn versions(peers: bool) -> BTreeMap<String, String> {
