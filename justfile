@@ -59,7 +59,7 @@ book: diagrams
 test: (client "04-socketio") test-clients diagrams
     cargo test --workspace --locked --no-fail-fast
 
-# Run the tests that need neither a browser nor Node.js
+# Run the tests that need no browser
 [group('work on it')]
 test-quick: (client "04-socketio")
     cargo test --workspace --locked --lib --bins

@@ -21,6 +21,7 @@ use crate::{
     browser::{Tab, Window},
     client::{LIMIT, limited},
     connect,
+    measure::cores::allow_descriptors,
     raw::{self, Raw},
     relay::{Network, Relay},
     server::footprint,
@@ -432,7 +433,7 @@ async fn stall(lesson: Lesson, tell: Teller) -> Result<Observed> {
 
 async fn crowd(lesson: Lesson, tell: Teller) -> Result<Observed> {
     const CLIENTS: usize = 2000;
-    raise_descriptor_limit()?;
+    allow_descriptors(2 * CLIENTS as u64)?;
     let server = Server::start(lesson)?;
     let mut crowd = Vec::new();
     for _ in 0..CLIENTS / 50 {
@@ -453,12 +454,6 @@ async fn crowd(lesson: Lesson, tell: Teller) -> Result<Observed> {
 }
 
 /// Each client is a descriptor here and one in the server, which inherits the limit.
-fn raise_descriptor_limit() -> Result<()> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, most, most)?)
-}
-
 async fn vanish(lesson: Lesson, tell: Teller) -> Result<Observed> {
     const ROUNDS: usize = 200;
     /// For two thousand clients: two kilobytes each would be a leak.

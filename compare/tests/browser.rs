@@ -40,7 +40,6 @@ fn main() {
             pages_see_each_other,
             pages_survive_a_restart,
             page_survives_a_503,
-            page_notices_a_frozen_server,
             page_speaks_both_languages,
             page_says_what_became_of_a_click,
             page_is_accessible,
@@ -48,6 +47,8 @@ fn main() {
             page_runs_no_injected_script,
             foreign_page_gets_nothing
         );
+        #[cfg(unix)]
+        trial!(page_notices_a_frozen_server);
     }
     trials.push(Trial::test("01-polling::hidden_page_does_not_poll", || {
         block_on(hidden_page_does_not_poll())
