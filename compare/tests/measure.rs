@@ -155,10 +155,7 @@ fn figures() -> Result<()> {
     ensure!(Figure::new(vec![9.0, 1.0, 2.0]) == Some(odd));
     let even = Figure { median: 1.5, min: 1.0, max: 2.0 };
     ensure!(Figure::new(vec![2.0, 1.0]) == Some(even));
-    ensure!(
-        Language::English.number(1234.5) == "1234"
-            || Language::English.number(1234.5) == "1235"
-    );
+    ensure!(Language::English.number(1234.4) == "1234");
     ensure!(Language::French.number(1.234) == "1,23");
     ensure!(Language::French.number(12.34) == "12,3");
     Ok(())

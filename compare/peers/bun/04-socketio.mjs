@@ -3,7 +3,8 @@
 
 import { Server as Engine } from "@socket.io/bun-engine";
 import { Server } from "socket.io";
-import { apply, check, isForeign, latest, MAX_BYTES, refusal } from "../counter.mjs";
+import { isForeign, MAX_BYTES } from "../counter.mjs";
+import { serve } from "../socketio.mjs";
 
 const io = new Server();
 const engine = new Engine({
@@ -17,26 +18,7 @@ const engine = new Engine({
 });
 io.bind(engine);
 
-// Event `command`: applies it, tells all clients, and acknowledges with the snapshot.
-function command(args) {
-  try {
-    if (args.length !== 1) throw new Error(`${args.length} arguments`);
-    if (apply(check(args[0]))) io.emit("counter", latest.snapshot);
-    return latest.snapshot;
-  } catch (error) {
-    return refusal(error);
-  }
-}
-
-// Event `counter`: the newest snapshot at once, then one after each change.
-io.on("connection", (socket) => {
-  socket.emit("counter", latest.snapshot);
-  socket.on("command", (...args) => {
-    // The client may have asked for no acknowledgement.
-    const acknowledge = typeof args.at(-1) === "function" ? args.pop() : () => {};
-    acknowledge(command(args));
-  });
-});
+serve(io);
 
 const server = Bun.serve({
   hostname: "127.0.0.1",

@@ -2,14 +2,9 @@
 // Transaction".
 
 import { createServer } from "node:http";
-import { isForeign, latest, MAX_BYTES } from "../counter.mjs";
+import { isForeign, latest } from "../counter.mjs";
 import { FOREIGN, isKnown, post } from "../http.mjs";
-
-function answer(response, status, text, headers) {
-  const length = Buffer.byteLength(text);
-  const json = { "Content-Type": "application/json", "Content-Length": length };
-  response.writeHead(status, { ...json, ...headers }).end(text);
-}
+import { answer, body } from "./http.mjs";
 
 // GET /counter: the newest snapshot, or 304 when the client has it already.
 function updates(request, response) {
@@ -23,18 +18,9 @@ function updates(request, response) {
 }
 
 // POST /counter: applies a command and answers with the snapshot it made.
-function command(request, response) {
-  const body = [];
-  let length = 0;
-  request.on("data", (chunk) => {
-    // A body that is too long is read to its end, but not kept.
-    if (length <= MAX_BYTES) body.push(chunk);
-    length += chunk.length;
-  });
-  request.on("end", () => {
-    const { status, text } = post(Buffer.concat(body));
-    answer(response, status, text);
-  });
+async function command(request, response) {
+  const { status, text } = post(await body(request));
+  answer(response, status, text);
 }
 
 const server = createServer((request, response) => {
@@ -44,7 +30,8 @@ const server = createServer((request, response) => {
   } else if (url === "/counter" && method === "GET") {
     updates(request, response);
   } else if (url === "/counter" && method === "POST") {
-    command(request, response);
+    // A client that leaves in the middle of its command gets no answer.
+    command(request, response).catch(() => response.destroy());
   } else {
     response.writeHead(404).end();
   }

@@ -2,8 +2,9 @@
 // HTTP Transaction", and MDN's page "Using server-sent events".
 
 import { createServer } from "node:http";
-import { isForeign, latest, MAX_BYTES } from "../counter.mjs";
+import { isForeign } from "../counter.mjs";
 import { event, FOREIGN, HEARTBEAT, post, STREAM } from "../http.mjs";
+import { answer, body } from "./http.mjs";
 
 const streams = new Set();
 
@@ -19,25 +20,10 @@ function updates(request, response) {
 }
 
 // POST /counter: applies a command and answers with the snapshot it made.
-function command(request, response) {
-  const body = [];
-  let length = 0;
-  request.on("data", (chunk) => {
-    // A body that is too long is read to its end, but not kept.
-    if (length <= MAX_BYTES) body.push(chunk);
-    length += chunk.length;
-  });
-  request.on("end", () => {
-    const { status, text, changed } = post(Buffer.concat(body));
-    if (changed) broadcast(event());
-    answer(response, status, text);
-  });
-}
-
-function answer(response, status, text) {
-  const length = Buffer.byteLength(text);
-  const json = { "Content-Type": "application/json", "Content-Length": length };
-  response.writeHead(status, json).end(text);
+async function command(request, response) {
+  const { status, text, changed } = post(await body(request));
+  if (changed) broadcast(event());
+  answer(response, status, text);
 }
 
 const server = createServer((request, response) => {
@@ -47,7 +33,8 @@ const server = createServer((request, response) => {
   } else if (url === "/events" && method === "GET") {
     updates(request, response);
   } else if (url === "/counter" && method === "POST") {
-    command(request, response);
+    // A client that leaves in the middle of its command gets no answer.
+    command(request, response).catch(() => response.destroy());
   } else {
     response.writeHead(404).end();
   }

@@ -3,7 +3,8 @@
 
 import { createServer } from "node:http";
 import { Server } from "socket.io";
-import { apply, check, isForeign, latest, MAX_BYTES, refusal } from "../counter.mjs";
+import { isForeign, MAX_BYTES } from "../counter.mjs";
+import { serve } from "../socketio.mjs";
 
 const foreign = ({ headers }) => isForeign(headers.origin, headers.host);
 
@@ -18,27 +19,7 @@ const io = new Server(server, {
   allowRequest: (request, callback) => callback(null, !foreign(request)),
 });
 
-// Event `command`: applies it, tells all clients, and acknowledges with the snapshot.
-function command(args) {
-  try {
-    if (args.length !== 1) throw new Error(`${args.length} arguments`);
-    if (apply(check(args[0]))) io.emit("counter", latest.snapshot);
-    return latest.snapshot;
-  } catch (error) {
-    return refusal(error);
-  }
-}
-
-// Event `counter`: the newest snapshot at once, then one after each change.
-io.on("connection", (socket) => {
-  socket.emit("counter", latest.snapshot);
-  socket.on("command", (...args) => {
-    // The client may have asked for no acknowledgement.
-    const acknowledge = typeof args.at(-1) === "function" ? args.pop() : () => {};
-    acknowledge(command(args));
-  });
-});
-
+serve(io);
 server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
   console.log(`listening on http://127.0.0.1:${server.address().port}`);
 });

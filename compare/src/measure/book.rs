@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     plot::{Bar, Plot},
     report::{Figure, Machine, Measured, Report},
+    run::{Idle, Sample, Waiting},
 };
 use crate::Runtime;
 
@@ -61,188 +62,186 @@ impl Language {
     }
 }
 
+/// A column of a table: its head, and what it says of a server.
+type Column<'a> = (&'a str, Box<dyn Fn(&Measured) -> String + 'a>);
+
 /// The tables of a report, as Markdown that a terminal shows well too.
 #[must_use]
 pub fn tables(report: &Report, language: Language) -> String {
     let say = |en, fr| language.say(en, fr);
-    let number = |n| language.number(n);
     let mut text = conditions(report, language);
     let all: Vec<&Measured> = report.subjects.iter().collect();
     let servers: Vec<&Measured> =
         all.iter().copied().filter(|m| !m.is_floor()).collect();
+    let idle: Vec<&Measured> =
+        servers.iter().copied().filter(|m| m.idle.is_some()).collect();
 
-    section(
-        &mut text,
-        say(
-            "Delay from the command to the snapshot in a client, in milliseconds",
-            "Délai entre la commande et l’instantané chez un client, en millisecondes",
-        ),
-    );
-    let rows = all.iter().map(|m| {
-        let delay = |of: fn(&super::run::Sample) -> f64| {
-            language.figure(m.figure(|sample| Some(of(sample))))
-        };
-        vec![
-            name(m, language),
-            delay(|s| s.p50),
-            delay(|s| s.p95),
-            delay(|s| s.p99),
-            delay(|s| s.max),
-        ]
-    });
-    let header = ["", say("median", "médiane"), "p95", "p99", "max"];
-    table(&mut text, &header, rows.collect());
-
-    section(
-        &mut text,
-        say(
-            "What a server pays: CPU, memory and connections",
-            "Ce que paie un serveur : processeur, mémoire et connexions",
-        ),
-    );
-    let rows = all.iter().map(|m| {
-        let cpu = m.figure(|s| Some(s.cpu? / 10.0));
-        let connect_cpu = m.figure(|s| s.connect_cpu).map(|f| number(f.median));
-        vec![
-            name(m, language),
-            cpu.map_or("–".to_owned(), |f| number(f.median)),
-            language.figure(report.over_floor(m)),
-            language.figure(m.figure(|s| s.memory_idle)),
-            m.figure(|s| s.memory_loaded)
-                .map_or("–".to_owned(), |f| number(f.median)),
-            language.figure(m.figure(|s| Some(s.connect))),
-            connect_cpu.unwrap_or("–".to_owned()),
-        ]
-    });
-    let header = [
-        "",
-        say("CPU for 100,000 deliveries, s", "processeur pour 100 000 livraisons, s"),
-        say("× floor", "× plancher"),
-        say("memory per client, kB", "mémoire par client, ko"),
-        say("after the changes, kB", "après les changements, ko"),
-        say("all connected after, ms", "tous connectés après, ms"),
-        say("CPU per connection, µs", "processeur par connexion, µs"),
-    ];
-    table(&mut text, &header, rows.collect());
-
-    section(
-        &mut text,
-        say(
-            "Bytes per update that reaches a client",
-            "Octets par mise à jour reçue par un client",
-        ),
-    );
-    let rows = servers.iter().map(|m| {
-        let of = |of: fn(&super::run::Sample) -> f64| {
+    let ranges = |of: fn(&Sample) -> Option<f64>| -> Box<dyn Fn(&Measured) -> String> {
+        Box::new(move |m| language.figure(m.figure(of)))
+    };
+    let medians = |of: fn(&Sample) -> Option<f64>| -> Box<dyn Fn(&Measured) -> String> {
+        Box::new(move |m| {
+            let figure = m.figure(of);
+            figure.map_or("–".to_owned(), |f| language.number(f.median))
+        })
+    };
+    let whole = |of: fn(&Sample) -> f64| -> Box<dyn Fn(&Measured) -> String> {
+        Box::new(move |m| {
             let figure = m.figure(|sample| Some(of(sample)));
             figure.map_or("–".to_owned(), |f| format!("{:.0}", f.median))
-        };
-        vec![
-            name(m, language),
-            of(|s| s.down),
-            of(|s| s.head_down),
-            of(|s| s.up),
-            of(|s| s.head_up),
-            of(|s| s.handshake_down),
-            of(|s| s.handshake_up),
-        ]
-    });
-    let header = [
-        "",
-        say("received", "reçus"),
-        say("of them heads", "dont en-têtes"),
-        say("sent", "envoyés"),
-        say("of them heads", "dont en-têtes"),
-        say("handshake, received", "connexion, reçus"),
-        say("handshake, sent", "connexion, envoyés"),
-    ];
-    table(&mut text, &header, rows.collect());
+        })
+    };
+    let at_rest = |of: fn(Idle) -> f64| -> Box<dyn Fn(&Measured) -> String> {
+        Box::new(move |m| m.idle.map_or("–".to_owned(), |i| format!("{:.0}", of(i))))
+    };
 
-    if servers.iter().any(|m| m.idle.is_some()) {
-        section(
-            &mut text,
-            say("An idle client, per minute", "Un client au repos, par minute"),
-        );
-        let rows = servers.iter().filter_map(|m| {
-            let idle = m.idle?;
-            let whole = |n: f64| format!("{n:.0}");
-            Some(vec![
-                name(m, language),
-                whole(idle.requests),
-                whole(idle.down),
-                whole(idle.up),
-            ])
-        });
-        let header = [
-            "",
-            say("requests", "requêtes"),
-            say("bytes received", "octets reçus"),
-            say("bytes sent", "octets envoyés"),
-        ];
-        table(&mut text, &header, rows.collect());
-    }
+    let title = say(
+        "Delay from the command to the snapshot in a client, in milliseconds",
+        "Délai entre la commande et l’instantané chez un client, en millisecondes",
+    );
+    let columns = [
+        (say("median", "médiane"), ranges(|s| Some(s.p50))),
+        ("p95", ranges(|s| Some(s.p95))),
+        ("p99", ranges(|s| Some(s.p99))),
+        ("max", ranges(|s| Some(s.max))),
+    ];
+    section(&mut text, title, &all, &columns, language);
+
+    let title = say(
+        "What a server pays: CPU, memory and connections",
+        "Ce que paie un serveur : processeur, mémoire et connexions",
+    );
+    let columns: [Column; 6] = [
+        (
+            say(
+                "CPU for 100,000 deliveries, s",
+                "processeur pour 100 000 livraisons, s",
+            ),
+            medians(|s| Some(s.cpu? / 10.0)),
+        ),
+        (
+            say("× floor", "× plancher"),
+            Box::new(|m| language.figure(report.over_floor(m))),
+        ),
+        (
+            say("memory per client, kB", "mémoire par client, ko"),
+            ranges(|s| s.memory_idle),
+        ),
+        (
+            say("after the changes, kB", "après les changements, ko"),
+            medians(|s| s.memory_loaded),
+        ),
+        (
+            say("all connected after, ms", "tous connectés après, ms"),
+            ranges(|s| Some(s.connect)),
+        ),
+        (
+            say("CPU per connection, µs", "processeur par connexion, µs"),
+            medians(|s| s.connect_cpu),
+        ),
+    ];
+    section(&mut text, title, &all, &columns, language);
+
+    let title = say(
+        "Bytes per update that reaches a client",
+        "Octets par mise à jour reçue par un client",
+    );
+    let columns = [
+        (say("received", "reçus"), whole(|s| s.down)),
+        (say("of them heads", "dont en-têtes"), whole(|s| s.head_down)),
+        (say("sent", "envoyés"), whole(|s| s.up)),
+        (say("of them heads", "dont en-têtes"), whole(|s| s.head_up)),
+        (say("handshake, received", "connexion, reçus"), whole(|s| s.handshake_down)),
+        (say("handshake, sent", "connexion, envoyés"), whole(|s| s.handshake_up)),
+    ];
+    section(&mut text, title, &servers, &columns, language);
+
+    let title = say("An idle client, per minute", "Un client au repos, par minute");
+    let columns = [
+        (say("requests", "requêtes"), at_rest(|i| i.requests)),
+        (say("bytes received", "octets reçus"), at_rest(|i| i.down)),
+        (say("bytes sent", "octets envoyés"), at_rest(|i| i.up)),
+    ];
+    section(&mut text, title, &idle, &columns, language);
 
     let burst = report.burst;
-    section(
-        &mut text,
-        &match language {
-            Language::English => format!("A burst of {burst} changes at once"),
-            Language::French => format!("Une rafale de {burst} changements d’un coup"),
-        },
-    );
-    let rows = all.iter().map(|m| {
-        vec![
-            name(m, language),
-            language.figure(m.figure(|s| Some(s.burst))),
-            language.figure(m.figure(|s| Some(s.burst_messages))),
-        ]
-    });
-    let header = [
-        "",
-        say(
-            "every client holds the last value after, ms",
-            "tous ont la dernière valeur après, ms",
+    let title = match language {
+        Language::English => format!("A burst of {burst} changes at once"),
+        Language::French => format!("Une rafale de {burst} changements d’un coup"),
+    };
+    let columns = [
+        (
+            say(
+                "every client holds the last value after, ms",
+                "tous ont la dernière valeur après, ms",
+            ),
+            ranges(|s| Some(s.burst)),
         ),
-        say("messages per client", "messages par client"),
+        (
+            say("messages per client", "messages par client"),
+            ranges(|s| Some(s.burst_messages)),
+        ),
     ];
-    table(&mut text, &header, rows.collect());
+    section(&mut text, &title, &all, &columns, language);
 
     if !report.waiting.is_empty() {
-        section(
-            &mut text,
-            say(
-                "What polling makes the reader wait",
-                "Ce que l’interrogation périodique fait attendre",
-            ),
-        );
-        let rows = report.waiting.iter().map(|w| {
-            let expected_unchanged = (1.0 - w.interval / w.every).max(0.0);
-            vec![
-                format!("{} s", number(w.interval / 1000.0)),
-                format!("{:.0} / {:.0}", w.p50, w.interval / 2.0),
-                format!("{:.0} / {:.0}", w.p95, w.interval * 0.95),
-                format!("{:.0} / {:.0}", w.max, w.interval),
-                format!(
-                    "{} / {}",
-                    language.percent(w.not_modified),
-                    language.percent(expected_unchanged)
-                ),
-            ]
-        });
-        let header = [
-            say("measured / expected", "mesuré / attendu"),
-            say("median, ms", "médiane, ms"),
-            "p95, ms",
-            "max, ms",
-            say("answered by 304", "réponses 304"),
-        ];
-        table(&mut text, &header, rows.collect());
+        waiting(&mut text, &report.waiting, language);
     }
     match language {
         Language::English => text,
         // A line may not break before French punctuation.
         Language::French => text.replace(" ;", "\u{a0};").replace(" :", "\u{a0}:"),
     }
+}
+
+/// Adds a table with a row for each server, unless there is none.
+fn section(
+    text: &mut String,
+    title: &str,
+    servers: &[&Measured],
+    columns: &[Column],
+    language: Language,
+) {
+    if servers.is_empty() {
+        return;
+    }
+    let _ = write!(text, "\n**{title}**\n\n");
+    let header: Vec<&str> =
+        [""].into_iter().chain(columns.iter().map(|(head, _)| *head)).collect();
+    let row = |m: &&Measured| {
+        let cells = columns.iter().map(|(_, cell)| cell(m));
+        [name(m, language)].into_iter().chain(cells).collect()
+    };
+    table(text, &header, servers.iter().map(row).collect());
+}
+
+/// Adds the table of what pollers wait, beside what arithmetic says.
+fn waiting(text: &mut String, waiting: &[Waiting], language: Language) {
+    let say = |en, fr| language.say(en, fr);
+    let title = say(
+        "What polling makes the reader wait",
+        "Ce que l’interrogation périodique fait attendre",
+    );
+    let _ = write!(text, "\n**{title}**\n\n");
+    let rows = waiting.iter().map(|w| {
+        let unchanged = (1.0 - w.interval / w.every).max(0.0);
+        let shares = [w.not_modified, unchanged].map(|share| language.percent(share));
+        vec![
+            format!("{} s", language.number(w.interval / 1000.0)),
+            format!("{:.0} / {:.0}", w.p50, w.interval / 2.0),
+            format!("{:.0} / {:.0}", w.p95, w.interval * 0.95),
+            format!("{:.0} / {:.0}", w.max, w.interval),
+            shares.join(" / "),
+        ]
+    });
+    let header = [
+        say("measured / expected", "mesuré / attendu"),
+        say("median, ms", "médiane, ms"),
+        "p95, ms",
+        "max, ms",
+        say("answered by 304", "réponses 304"),
+    ];
+    table(text, &header, rows.collect());
 }
 
 /// The day, the machine and the command; what is missing, and whether to trust it.
@@ -316,10 +315,6 @@ fn name(measured: &Measured, language: Language) -> String {
     } else {
         format!("{lesson}, {runtime}")
     }
-}
-
-fn section(text: &mut String, title: &str) {
-    let _ = write!(text, "\n**{title}**\n\n");
 }
 
 /// Adds a table whose columns are aligned in plain text too.

@@ -16,7 +16,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use tokio::{net::TcpStream, time::sleep_until};
 
-use crate::{Lesson, raw::HANDSHAKE};
+use crate::{
+    Lesson,
+    raw::{HANDSHAKE, frame},
+};
 
 /// What Chromium 156 says about itself with every request, whatever it asks for: in the
 /// real world these bytes travel too.
@@ -374,7 +377,7 @@ impl Connection {
                 };
                 let text = &unread[payload.clone()];
                 let piece = match (opcode, text) {
-                    (0x9, _) => Piece::Ping(client_frame(0x8a, text)),
+                    (0x9, _) => Piece::Ping(frame(0x8a, text)),
                     (0x1, b"2") => Piece::Ping(text_frame("3")),
                     (0x1, _) if !text.starts_with(b"43") => {
                         version(text).map_or(Piece::Other, Piece::Version)
@@ -487,10 +490,6 @@ fn server_frame(bytes: &[u8]) -> Result<Option<(u8, std::ops::Range<usize>)>> {
     Ok(whole.then(|| (first & 0xf, start..start + length)))
 }
 
-fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    crate::raw::frame(first, payload)
-}
-
 fn text_frame(text: &str) -> Vec<u8> {
-    client_frame(0x81, text.as_bytes())
+    frame(0x81, text.as_bytes())
 }
