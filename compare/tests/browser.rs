@@ -257,6 +257,14 @@ async fn page_fits_a_phone(lesson: Lesson) -> Result<()> {
     }).map((control) => control.outerHTML)";
     let small = tab.evaluate(small).await?;
     ensure!(small == json!([]), "too small: {small}");
+    // Headless browsers hide scrollbars, so what a reader would see is computed.
+    tab.page
+        .execute(SetDeviceMetricsOverrideParams::new(1280, 800, 1.0, false))
+        .await?;
+    let scrolls = "const number = document.querySelector('.number');
+        getComputedStyle(number).overflowY !== 'hidden'
+            && number.scrollHeight > number.clientHeight";
+    ensure!(tab.evaluate(scrolls).await? == false, "a scrollbar beside the number");
     Ok(())
 }
 
