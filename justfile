@@ -39,6 +39,11 @@ drill NAME LESSON: (client LESSON)
 wire LESSON: (client LESSON)
     cargo run --quiet --bin compare -- wire {{ LESSON }}
 
+# Run several instances of a lesson behind nginx, with their counter in Redis
+[group('follow the course')]
+cluster LESSON INSTANCES="2": (client LESSON)
+    cargo run --quiet --bin compare -- cluster {{ LESSON }} {{ INSTANCES }}
+
 # Measure the four lessons beside each other, in about two minutes; `just compare --help`
 [group('follow the course')]
 compare *OPTIONS: (client "04-socketio") (peers OPTIONS)
@@ -57,29 +62,31 @@ book: diagrams
 # Run every test: a few minutes; needs Chromium, Chrome or Edge
 [group('work on it')]
 test: (client "04-socketio") test-clients diagrams
-    cargo test --workspace --locked --no-fail-fast
+    cargo test --workspace --locked --no-fail-fast --features shared/redis
+    cargo test --package shared --locked --quiet
 
 # Run the tests that need no browser
 [group('work on it')]
 test-quick: (client "04-socketio")
-    cargo test --workspace --locked --lib --bins
+    cargo test --workspace --locked --lib --bins --features shared/redis
     cargo test --package compare --locked --test contract
 
 # Write code and output into the pages of the book as they are now
 [group('work on it')]
 refresh: (client "04-socketio")
-    cargo --config "env.UPDATE='1'" test --workspace --locked --test book
+    cargo --config "env.UPDATE='1'" test --workspace --locked --features shared/redis --test book
 
 # Build the reference of the code, without a warning
 [group('work on it')]
 doc:
-    cargo --config "build.rustdocflags=['--deny=warnings']" doc --no-deps --workspace --locked
+    cargo --config "build.rustdocflags=['--deny=warnings']" doc --no-deps --workspace --locked --all-features
 
 # Check the format and the lints
 [group('work on it')]
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- --deny warnings
+    cargo clippy --workspace --all-targets --locked --all-features -- --deny warnings
 
 # Format the code
 [group('work on it')]

@@ -9,7 +9,7 @@ use actix_web::{
     web::{self, Data, Json},
 };
 use askama::Template;
-use shared::{Command, Counter, Visit, files, guard};
+use shared::{Command, Counter, Refusal, Visit, files, guard};
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -43,8 +43,11 @@ async fn updates(request: HttpRequest, counter: Data<Counter>) -> impl Responder
 }
 
 /// `POST /counter`: applies a command and answers with the snapshot it made.
-async fn command(command: Json<Command>, counter: Data<Counter>) -> impl Responder {
-    Json(counter.apply(command.into_inner()).snapshot)
+async fn command(
+    command: Json<Command>,
+    counter: Data<Counter>,
+) -> Result<impl Responder, Refusal> {
+    Ok(Json(counter.apply(command.into_inner()).await?))
 }
 
 #[actix_web::main]

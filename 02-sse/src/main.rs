@@ -12,7 +12,7 @@ use actix_web::{
 };
 use askama::Template;
 use futures_util::stream;
-use shared::{Command, Counter, Visit, files, guard};
+use shared::{Command, Counter, Refusal, Visit, files, guard};
 use tokio::time::timeout;
 
 /// How long a stream stays silent before a comment shows that it still works.
@@ -53,8 +53,11 @@ async fn updates(counter: Data<Counter>) -> impl Responder {
 }
 
 /// `POST /counter`: applies a command and answers with the snapshot it made.
-async fn command(command: Json<Command>, counter: Data<Counter>) -> impl Responder {
-    Json(counter.apply(command.into_inner()).snapshot)
+async fn command(
+    command: Json<Command>,
+    counter: Data<Counter>,
+) -> Result<impl Responder, Refusal> {
+    Ok(Json(counter.apply(command.into_inner()).await?))
 }
 
 #[actix_web::main]

@@ -51,7 +51,7 @@ async fn updates(
                 },
                 frame = frames.recv() => {
                     alive = true;
-                    let Some(answer) = command(frame?, &counter) else { continue };
+                    let Some(answer) = command(frame?, &counter).await else { continue };
                     answer
                 }
                 _ = heartbeat.tick() => take(&mut alive).then(|| Message::Ping(Bytes::new()))?,
@@ -66,18 +66,15 @@ async fn updates(
 
 /// A frame from the client: applies the command in it. Returns the frame to answer with, if
 /// any; the change itself is the answer to a command.
-fn command(
+async fn command(
     frame: Result<Incoming, ProtocolError>,
     counter: &Counter,
 ) -> Option<Message> {
     let code = match frame {
-        Ok(Incoming::Text(text)) => match text.parse() {
-            Ok(command) => {
-                counter.apply(command);
-                return None;
-            }
-            Err(refusal) => return Some(Message::Text(refusal.to_string().into())),
-        },
+        Ok(Incoming::Text(text)) => {
+            let applied = async { counter.apply(text.parse()?).await };
+            return Some(Message::Text(applied.await.err()?.to_string().into()));
+        }
         Ok(Incoming::Ping(bytes)) => return Some(Message::Pong(bytes)),
         // A page sees no pings and no pongs. A snapshot shows it that the server lives.
         Ok(Incoming::Pong(_)) => {

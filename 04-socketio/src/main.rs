@@ -4,10 +4,7 @@
 
 mod bridge;
 
-use std::{
-    future::{Ready, ready},
-    time::Duration,
-};
+use std::time::Duration;
 
 use actix_web::{
     App, HttpServer, Responder,
@@ -78,15 +75,20 @@ fn command(
     argument: TryData<(Command,)>,
     State(counter): State<Data<Counter>>,
     ack: AckSender,
-) -> Ready<()> {
-    match argument.0 {
-        Ok((command,)) => ack.send(&counter.apply(command).snapshot).ok(),
-        Err(error) => {
-            let reason = format!("these arguments are not one command: {error}");
-            ack.send(&Refusal::new(reason)).ok()
-        }
-    };
-    ready(())
+) -> impl Future<Output = ()> {
+    let applied = argument.0.map(|(command,)| counter.apply(command));
+    async move {
+        let answer = match applied {
+            Ok(applied) => applied.await,
+            Err(error) => Err(Refusal::new(format!(
+                "these arguments are not one command: {error}"
+            ))),
+        };
+        match answer {
+            Ok(snapshot) => ack.send(&snapshot).ok(),
+            Err(refusal) => ack.send(&refusal).ok(),
+        };
+    }
 }
 
 #[actix_web::main]

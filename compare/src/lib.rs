@@ -6,6 +6,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod cluster;
 pub mod drills;
 pub mod measure;
 pub mod peers;
@@ -15,5 +16,6 @@ pub mod server;
 pub mod wire;
 
 pub use client::{Bad, Client, Outcome, Snapshot, connect};
+pub use cluster::{Cluster, Place, Redis};
 pub use peers::{Runtime, Subject};
 pub use server::{Lesson, Server};

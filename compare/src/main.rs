@@ -1,14 +1,17 @@
 //! The lessons from outside, on the command line. `just drill` and `just wire` call it.
 
 use std::{
+    env,
     io::{self, IsTerminal},
+    net::Ipv4Addr,
     process::ExitCode,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use compare::{
-    Lesson, Server,
+    Cluster, Lesson, Place, Server,
+    cluster::{CONFIGURATION, Nginx, is_taken},
     drills::{Drill, Teller},
     measure::{self, Options, floor::Floor},
     relay::Relay,
@@ -33,6 +36,16 @@ enum Command {
         /// Which lesson
         #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
         lesson: String,
+    },
+    /// Runs several instances of a lesson that share their counter in Redis, behind nginx,
+    /// until Ctrl-C; nginx listens on `PORT`, or else on 8080
+    Cluster {
+        /// Which lesson
+        #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
+        lesson: String,
+        /// How many instances
+        #[arg(default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=50))]
+        instances: u8,
     },
     /// Runs the same workload over the four lessons, and shows what each costs
     Measure(Options),
@@ -77,6 +90,9 @@ fn run(command: Command) -> Result<()> {
     let many = || Builder::new_multi_thread().enable_all().build();
     match command {
         Command::Drill { name, lesson } => many()?.block_on(drill(&name, &lesson)),
+        Command::Cluster { lesson, instances } => {
+            many()?.block_on(cluster(&lesson, instances.into()))
+        }
         Command::Wire { lesson } => many()?.block_on(wire(&lesson)),
         Command::Measure(options) => {
             LocalSet::new().block_on(&one, measure::run(options))
@@ -105,6 +121,36 @@ async fn drill(name: &str, lesson: &str) -> Result<()> {
     let observed = drill.run(named(lesson)?, Teller::new(true)).await?;
     println!("Observed: {}", observed.en);
     Ok(())
+}
+
+async fn cluster(lesson: &str, count: usize) -> Result<()> {
+    let port = env::var("PORT").ok().filter(|port| !port.is_empty());
+    let port = port.map_or(Ok(8080), |port| {
+        port.parse().with_context(|| format!("PORT={port} is not a number up to 65535"))
+    })?;
+    let address = (Ipv4Addr::LOCALHOST, port).into();
+    ensure!(!is_taken(address)?, "port {port} is taken; choose another with PORT=9000");
+    let cluster = Cluster::start(named(lesson)?, count)?;
+    let redis = &cluster.redis;
+    println!("redis-server, process {}, listening on {}", redis.pid(), redis.url());
+    for instance in &cluster.instances {
+        let (process, url) = (instance.pid(), instance.url(""));
+        println!("{lesson}, process {process}, listening on {url}");
+    }
+    let _nginx = match Place::Proxied.lacks() {
+        None => {
+            let nginx = Nginx::start_at(&cluster.addresses(), address, CONFIGURATION)?;
+            println!("nginx listening on http://{address}");
+            println!("open it in several tabs and click; Ctrl-C ends");
+            Some(nginx)
+        }
+        Some(lacks) => {
+            println!("nothing in front of them: {lacks}");
+            println!("open several of them and click; Ctrl-C ends");
+            None
+        }
+    };
+    Ok(tokio::signal::ctrl_c().await?)
 }
 
 async fn wire(lesson: &str) -> Result<()> {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use crate::Lesson;
+use crate::{Lesson, Place};
 
 /// What a server is written in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,20 +66,24 @@ pub struct Subject {
     pub lesson: Lesson,
     /// What the server is written in.
     pub runtime: Runtime,
+    /// How it is run.
+    pub place: Place,
 }
 
 /// A lesson is the counter in Rust.
 impl From<Lesson> for Subject {
     fn from(lesson: Lesson) -> Self {
-        Self { lesson, runtime: Runtime::Rust }
+        Self { lesson, runtime: Runtime::Rust, place: Place::Alone }
     }
 }
 
-/// The lesson's name, and the runtime's when that is not Rust: `02-sse (Node.js)`.
+/// The lesson's name, and what is not usual about it: `02-sse (Node.js)`,
+/// `02-sse (two instances)`.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.runtime {
-            Runtime::Rust => self.lesson.fmt(f),
+            Runtime::Rust if self.place == Place::Alone => self.lesson.fmt(f),
+            Runtime::Rust => write!(f, "{} ({})", self.lesson, self.place.name()),
             runtime => write!(f, "{} ({})", self.lesson, runtime.name()),
         }
     }
@@ -94,7 +98,10 @@ impl Subject {
                 Lesson::Polling | Lesson::Sse => &[Node, Bun],
                 Lesson::WebSocket | Lesson::SocketIo => &[Node, Bun, Python],
             };
-            runtimes.iter().map(move |&runtime| Self { lesson, runtime })
+            runtimes.iter().map(move |&runtime| {
+                let place = Place::Alone;
+                Self { lesson, runtime, place }
+            })
         })
     }
 

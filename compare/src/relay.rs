@@ -31,6 +31,8 @@ pub enum Network {
     Down,
     /// Keeps every connection and moves no byte, as when a network vanishes.
     Frozen,
+    /// Moves what clients send, and nothing that is sent to them.
+    Deaf,
     /// Lets each piece wait this long before it goes on.
     Slow(Duration),
     /// Moves this many bytes a second, each way of each connection.
@@ -212,10 +214,15 @@ impl Connection {
         let mut network = self.network.clone();
         let mut held = Held::default();
         let mut buffer = vec![0; 16 * 1024];
+        let moves = |network: &Network| match network {
+            Network::Frozen | Network::Down => false,
+            Network::Deaf => direction == Direction::Up,
+            _ => true,
+        };
         loop {
-            network.wait_for(|network| *network != Network::Frozen).await?;
+            network.wait_for(moves).await?;
             let read = from.read(&mut buffer).await?;
-            network.wait_for(|network| *network != Network::Frozen).await?;
+            network.wait_for(moves).await?;
             let now = *network.borrow();
             match now {
                 Network::Slow(delay) => sleep(delay).await,

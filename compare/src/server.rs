@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::peers::{Runtime, Subject};
+use crate::{
+    cluster::{Cluster, Place},
+    peers::{Runtime, Subject},
+};
 
 /// The profile by which the lessons are built that a release build of this crate starts.
 const FAST: &str = "fast";
@@ -65,7 +68,7 @@ impl Lesson {
         let binary: Option<PathBuf> = found.into_iter().find(|path| path.is_file());
         let binary = binary.with_context(|| format!("{name} is not beside {own:?}"))?;
         let mut command = Command::new(binary);
-        command.env_remove("HOST").env("PORT", "0");
+        command.env_remove("HOST").env_remove("REDIS_URL").env("PORT", "0");
         Ok(command)
     }
 }
@@ -83,6 +86,7 @@ fn build() -> Result<(), String> {
     for lesson in Lesson::ALL {
         cargo.args(["--bin", lesson.name()]);
     }
+    cargo.args(["--features", "shared/redis"]);
     if !cfg!(debug_assertions) {
         cargo.args(["--profile", FAST]);
     }
@@ -102,6 +106,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// The lesson whose transport it serves.
     pub lesson: Lesson,
+    /// The others that it shares its counter with, if any.
+    company: Option<Box<Cluster>>,
 }
 
 impl Server {
@@ -111,7 +117,32 @@ impl Server {
     /// When it does not start.
     pub fn start(subject: impl Into<Subject>) -> Result<Self> {
         let subject = subject.into();
-        Self::spawn(subject, &mut subject.command()?)
+        if subject.place == Place::Alone {
+            return Self::spawn(subject, &mut subject.command()?);
+        }
+        let mut cluster = Cluster::start(subject.lesson, 2)?;
+        if subject.place == Place::Proxied {
+            cluster = cluster.with_nginx()?;
+        }
+        let mut first = cluster.instances.remove(0);
+        if let Some(nginx) = &cluster.nginx {
+            first.address = nginx.address;
+        }
+        first.company = Some(Box::new(cluster));
+        Ok(first)
+    }
+
+    /// Whether clients reach several instances at its address.
+    #[must_use]
+    pub fn is_proxied(&self) -> bool {
+        self.company.as_ref().is_some_and(|company| company.nginx.is_some())
+    }
+
+    /// The instance that the next client connects to: itself, or one whose turn it is.
+    #[must_use]
+    pub fn next_instance(&self) -> &Self {
+        let company = self.company.as_deref().filter(|company| company.nginx.is_none());
+        company.and_then(|company| company.next(self)).unwrap_or(self)
     }
 
     /// Starts the same on the same port, after [`Server::kill`].
@@ -131,7 +162,7 @@ impl Server {
     /// # Errors
     /// When it does not start.
     pub fn spawn(subject: impl Into<Subject>, command: &mut Command) -> Result<Self> {
-        let Subject { lesson, runtime } = subject.into();
+        let Subject { lesson, runtime, .. } = subject.into();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
@@ -142,7 +173,8 @@ impl Server {
             text
         });
         let address = SocketAddr::from(([0; 4], 0));
-        let mut server = Self { child, errors: Some(errors), address, lesson };
+        let mut server =
+            Self { child, errors: Some(errors), address, lesson, company: None };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let expected = match runtime {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use compare::{
-    Bad, Client, Lesson, Outcome, Runtime, Server, Snapshot, Subject,
+    Bad, Client, Lesson, Outcome, Place, Runtime, Server, Snapshot, Subject,
     client::{LIMIT, limited},
     connect,
     raw::{self, COMMAND, Raw, frame},
@@ -57,6 +57,10 @@ behaviours![counting of Subject:
     stalled_client_delays_nobody,
     bad_input_changes_nothing,
     foreign_origin_is_refused,
+];
+
+// What must be so as long as the counter lives in the process.
+behaviours![remembering of Subject:
     restart_matches_nothing_old,
 ];
 
@@ -107,7 +111,7 @@ fn trial(
 /// A peer does what the lessons do, or is named as missing. `--ignored peer` runs these.
 fn peer(subject: Subject, asked: bool) -> Vec<Trial> {
     match subject.command() {
-        Ok(_) => counting(subject),
+        Ok(_) => alone(subject),
         Err(reason) => {
             if asked {
                 println!("missing: peer {subject}: {reason}");
@@ -115,6 +119,20 @@ fn peer(subject: Subject, asked: bool) -> Vec<Trial> {
             Vec::new()
         }
     }
+}
+
+fn alone(subject: Subject) -> Vec<Trial> {
+    counting(subject).into_iter().chain(remembering(subject)).collect()
+}
+
+/// What a lesson does alone it does with several instances, or a line says what is missing.
+fn together(place: Place) -> Vec<Trial> {
+    if let Some(lacks) = place.lacks() {
+        println!("not run: the contract with {}: {lacks}", place.name());
+        return Vec::new();
+    }
+    let subjects = Lesson::ALL.map(|lesson| Subject { place, ..lesson.into() });
+    subjects.into_iter().flat_map(counting).collect()
 }
 
 fn block_on(behaviour: impl Future<Output = Result<()>>) -> Result<(), Failed> {
@@ -128,7 +146,8 @@ fn main() {
     arguments.test_threads = arguments.test_threads.or(Some(8));
     let lessons = Lesson::ALL.into_iter();
     let mut all: Vec<Trial> = lessons
-        .flat_map(|lesson| counting(lesson.into()).into_iter().chain(serving(lesson)))
+        .flat_map(|lesson| alone(lesson.into()).into_iter().chain(serving(lesson)))
+        .chain([Place::Shared, Place::Proxied].into_iter().flat_map(together))
         .chain(Subject::peers().flat_map(|subject| peer(subject, arguments.ignored)))
         .collect();
     all.push(Trial::test("01-polling::not_modified", || block_on(not_modified())));
@@ -154,13 +173,13 @@ async fn first_snapshot_at_once(subject: Subject) -> Result<()> {
     let mut first = connect(&server).await?;
     let snapshot =
         timeout(AT_ONCE, first.next()).await.context("nothing at once")??;
-    ensure!(snapshot == Snapshot { value: 0, version: 0 });
+    ensure!(snapshot == Snapshot::new(0, 0));
     first.send("increment").await?;
     until(&mut *first, 1).await?;
-    let mut second = connect(&server).await?;
-    let snapshot =
-        timeout(AT_ONCE, second.next()).await.context("nothing at once")??;
-    ensure!(snapshot == Snapshot { value: 1, version: 1 });
+    let snapshot = timeout(AT_ONCE, newest(subject, &server, 1))
+        .await
+        .context("nothing at once")??;
+    ensure!(snapshot == Snapshot::new(1, 1));
     Ok(())
 }
 
@@ -178,9 +197,19 @@ async fn every_command(subject: Subject) -> Result<()> {
     for (version, (command, value)) in (1..).zip(steps) {
         client.send(command).await?;
         let snapshot = until(&mut *client, version).await?;
-        ensure!(snapshot == Snapshot { value, version }, "{command}: {snapshot:?}");
+        ensure!(snapshot == Snapshot::new(value, version), "{command}: {snapshot:?}");
     }
     Ok(())
+}
+
+/// What a new client sees, once the instance that it reached knows of `version`: it may be
+/// a moment behind another.
+async fn newest(subject: Subject, server: &Server, version: u64) -> Result<Snapshot> {
+    let mut client = connect(server).await?;
+    match subject.place {
+        Place::Alone => client.next().await,
+        Place::Shared | Place::Proxied => until(&mut *client, version).await,
+    }
 }
 
 /// Reads snapshots until `version`, and checks that none goes back.
@@ -236,7 +265,7 @@ async fn repeated_id_counts_once(subject: Subject) -> Result<()> {
     clients[0].send_text(json!({ "type": "reset", "id": "a" }).to_string()).await?;
     clients[0].send("decrement").await?;
     let last = until(&mut *clients[0], 4).await?;
-    ensure!(last == Snapshot { value: 2, version: 4 }, "{last:?}");
+    ensure!(last == Snapshot::new(2, 4), "{last:?}");
     Ok(())
 }
 
@@ -328,11 +357,8 @@ async fn bad_input_changes_nothing(subject: Subject) -> Result<()> {
             }
             (_, outcome) => bail!("{bad:?}: {outcome:?}"),
         }
-        let now = connect(&server).await?.next().await?;
-        ensure!(
-            now == Snapshot { value: 0, version: accepted },
-            "{bad:?} made {now:?}"
-        );
+        let now = newest(subject, &server, accepted).await?;
+        ensure!(now == Snapshot::new(0, accepted), "{bad:?} made {now:?}");
     }
     Ok(())
 }
@@ -368,7 +394,7 @@ async fn foreign_origin_is_refused(subject: Subject) -> Result<()> {
         }
     }
     let now = connect(&server).await?.next().await?;
-    ensure!(now == Snapshot { value: 0, version: 0 }, "{now:?}");
+    ensure!(now == Snapshot::new(0, 0), "{now:?}");
     Ok(())
 }
 
@@ -418,7 +444,7 @@ async fn restart_matches_nothing_old(subject: Subject) -> Result<()> {
     for _run in 0..2 {
         let mut server = next.take().context("no server")?;
         let mut client = connect(&server).await?;
-        ensure!(client.next().await? == Snapshot { value: 0, version: 0 });
+        ensure!(client.next().await? == Snapshot::new(0, 0));
         client.send("increment").await?;
         until(&mut *client, 1).await?;
         match subject.lesson {
@@ -604,7 +630,7 @@ async fn odd_requests_are_refused(lesson: Lesson) -> Result<()> {
         ensure!(!answer.starts_with(b"HTTP/1.1 2"), "{}", answer.escape_ascii());
         ensure!(!answer.starts_with(b"HTTP/1.1 5"), "{}", answer.escape_ascii());
     }
-    ensure!(connect(&server).await?.next().await? == Snapshot { value: 0, version: 0 });
+    ensure!(connect(&server).await?.next().await? == Snapshot::new(0, 0));
     Ok(())
 }
 

@@ -11,14 +11,24 @@ export function show(message) {
   element("value").textContent = message.value;
   element("version").textContent = message.version;
   announce();
+  stale = message.stale;
+  status(connection);
 }
 
-/** Says how the connection is: "connecting", "live" or "lost". */
+let connection = "connecting";
+let stale = false;
+
+/**
+ * Says how the connection is: "connecting", "live" or "lost"; and that a live one shows
+ * only the last known value, when the server says so.
+ */
 export function status(state) {
+  connection = state;
+  const shown = state === "live" && stale ? "stale" : state;
   const { dataset } = element("status");
-  if (dataset.state === state) return;
-  dataset.state = state;
-  element("status").textContent = dataset[state];
+  if (dataset.state === shown) return;
+  dataset.state = shown;
+  element("status").textContent = dataset[shown];
 }
 
 /**

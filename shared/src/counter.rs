@@ -2,14 +2,22 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    fmt::Debug,
+    future::ready,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bytestring::ByteString;
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::watch;
 
-use crate::{Action, Command, Snapshot};
+use crate::{Action, Command, Refusal, Snapshot};
+
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+pub(crate) use redis::share;
 
 /// One state of the counter, ready to be sent.
 ///
@@ -22,7 +30,8 @@ pub struct Update {
     ///
     /// `version` starts again with the server. A client that came back after a restart
     /// would take version 3 of this run for version 3 of the last one; the run, a random
-    /// number, tells them apart.
+    /// number, tells them apart. Servers that share a counter share its run too. An id that
+    /// ends in `-stale` names the same state while it cannot be kept up to date.
     pub id: String,
     /// The snapshot as the lesson puts it on the wire.
     pub text: ByteString,
@@ -38,12 +47,25 @@ pub struct Update {
 /// value makes the earlier ones worthless. It would be wrong for *events* such as chat
 /// messages or payments, where each one counts: those need a queue
 /// ([`tokio::sync::broadcast`] or a log), and a rule for clients that fall behind.
+///
+/// The value lives in this process. When [`run`](crate::run) finds `REDIS_URL` set it lives
+/// in Redis, and the slot follows it: all servers that share it show one counter.
 #[derive(Debug)]
 pub struct Counter {
     slot: watch::Sender<Slot>,
-    encoder: Encoder,
+    encode: fn(id: &str, json: &str) -> String,
     applied: Mutex<AppliedIds>,
+    store: OnceLock<Box<dyn Store>>,
 }
+
+/// Where the value lives when it does not live in this process.
+trait Store: Debug + Send + Sync {
+    /// Applies commands in the order of the calls; the rest is as in [`Counter::apply`].
+    fn apply(&self, command: Command) -> Applied;
+}
+
+/// What becomes of a command: the state it made, or why it was not applied.
+pub type Applied = BoxFuture<'static, Result<Snapshot, Refusal>>;
 
 /// How many ids are remembered: about one megabyte. A client that repeats a command does so
 /// within seconds; ten thousand clicks of others do not fit between.
@@ -75,23 +97,9 @@ impl AppliedIds {
 
 #[derive(Clone, Debug)]
 struct Slot {
+    run: Arc<str>,
     update: Arc<Update>,
     open: bool,
-}
-
-#[derive(Debug)]
-struct Encoder {
-    run: u64,
-    encode: fn(id: &str, json: &str) -> String,
-}
-
-impl Encoder {
-    fn update(&self, snapshot: Snapshot) -> Arc<Update> {
-        let id = format!("{:016x}-{}", self.run, snapshot.version);
-        let json = serde_json::json!(snapshot).to_string();
-        let text = (self.encode)(&id, &json).into();
-        Arc::new(Update { snapshot, id, text })
-    }
 }
 
 /// A counter at zero whose updates are sent as plain JSON.
@@ -105,12 +113,10 @@ impl Counter {
     /// A counter at zero; `encode` makes of an update's id and JSON the text to send.
     #[must_use]
     pub fn encoded_by(encode: fn(id: &str, json: &str) -> String) -> Self {
-        // The keys of a `RandomState` are random, and so is its hash of anything.
-        let run = RandomState::new().hash_one(());
-        let encoder = Encoder { run, encode };
-        let update = encoder.update(Snapshot::default());
-        let (slot, _) = watch::channel(Slot { update, open: true });
-        Self { slot, encoder, applied: Mutex::default() }
+        let run = new_run();
+        let update = update(&run, Snapshot::default(), encode);
+        let (slot, _) = watch::channel(Slot { run: run.into(), update, open: true });
+        Self { slot, encode, applied: Mutex::default(), store: OnceLock::new() }
     }
 
     /// The newest state.
@@ -119,26 +125,43 @@ impl Counter {
         self.slot.borrow().update.clone()
     }
 
-    /// Applies `command` and wakes every follower. Returns the state it made; for a command
-    /// whose id was applied already, the newest state.
-    pub fn apply(&self, command: Command) -> Arc<Update> {
+    /// Applies `command` and wakes every follower. Answers with the state it made; for a
+    /// command whose id was applied already, with the newest state.
+    ///
+    /// Commands are applied in the order of the calls: what is awaited is only the answer.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the value does not live in this process and cannot be reached.
+    pub fn apply(&self, command: Command) -> Applied {
+        match self.store.get() {
+            None => ready(Ok(self.apply_here(command))).boxed(),
+            Some(_) if self.latest().snapshot.stale => {
+                let reason =
+                    "the counter cannot be reached; the command was not applied";
+                ready(Err(Refusal::new(reason))).boxed()
+            }
+            Some(store) => store.apply(command),
+        }
+    }
+
+    fn apply_here(&self, command: Command) -> Snapshot {
         let Some(id) = command.id else { return self.change(command.action) };
         // Held until the change is made: a repeat must not be answered before it.
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         if applied.insert(id.into()) {
             self.change(command.action)
         } else {
-            self.latest()
+            self.latest().snapshot
         }
     }
 
-    fn change(&self, action: Action) -> Arc<Update> {
-        let mut made = None;
+    fn change(&self, action: Action) -> Snapshot {
+        let mut made = Snapshot::default();
         self.slot.send_modify(|slot| {
-            slot.update = self.encoder.update(slot.update.snapshot.after(action));
-            made = Some(slot.update.clone());
+            made = slot.update.snapshot.after(action);
+            slot.update = update(&slot.run, made, self.encode);
         });
-        made.unwrap_or_else(|| self.latest())
+        made
     }
 
     /// Follows the counter from now on. The first update is the newest state, at once.
@@ -156,6 +179,23 @@ impl Counter {
     pub fn close(&self) {
         self.slot.send_modify(|slot| slot.open = false);
     }
+}
+
+/// A name that no other run has.
+fn new_run() -> String {
+    // The keys of a `RandomState` are random, and so is its hash of anything.
+    format!("{:016x}", RandomState::new().hash_one(()))
+}
+
+fn update(
+    run: &str,
+    snapshot: Snapshot,
+    encode: fn(id: &str, json: &str) -> String,
+) -> Arc<Update> {
+    let stale = if snapshot.stale { "-stale" } else { "" };
+    let id = format!("{run}-{}{stale}", snapshot.version);
+    let text = encode(&id, &serde_json::json!(snapshot).to_string()).into();
+    Arc::new(Update { snapshot, id, text })
 }
 
 /// Follows a [`Counter`]; made by [`Counter::subscribe`].

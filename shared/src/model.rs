@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error, MapAccess, Visitor},
@@ -34,6 +35,18 @@ pub enum Action {
     Decrement,
     /// Back to zero.
     Reset,
+}
+
+#[cfg(feature = "redis")]
+impl Action {
+    /// The action as the field `type` has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Increment => "increment",
+            Self::Decrement => "decrement",
+            Self::Reset => "reset",
+        }
+    }
 }
 
 /// Reads a command from an object that has these fields, each once, and no other.
@@ -96,8 +109,12 @@ impl FromStr for Command {
 pub struct Snapshot {
     /// The number shown. 32 bits, so that JavaScript's numbers hold it exactly.
     pub value: i32,
-    /// How many commands were accepted since the server started.
+    /// How many commands were accepted since the counter began.
     pub version: u64,
+    /// Whether this is only the last known state: the server has lost the counter, which
+    /// may have changed since. Left out of the JSON when false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
 }
 
 impl Snapshot {
@@ -109,7 +126,7 @@ impl Snapshot {
             Action::Decrement => self.value.saturating_sub(1),
             Action::Reset => 0,
         };
-        Self { value, version: self.version.saturating_add(1) }
+        Self { value, version: self.version.saturating_add(1), stale: false }
     }
 }
 
@@ -124,6 +141,19 @@ impl Refusal {
     /// A refusal for this reason.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { error: reason.into() }
+    }
+}
+
+/// As a handler's answer: 503 (RFC 9110, section 15.6.4), for the command was good and the
+/// counter could not take it. Bad commands are refused before, by
+/// [`json_body`](crate::guard::json_body).
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code()).json(self)
     }
 }
 
@@ -202,11 +232,11 @@ mod tests {
 
     #[test]
     fn value_saturates_and_version_grows() {
-        let top = Snapshot { value: i32::MAX, version: 1 };
+        let top = Snapshot { value: i32::MAX, version: 1, stale: false };
         assert_eq!(top.after(Action::Increment), Snapshot { version: 2, ..top });
-        let bottom = Snapshot { value: i32::MIN, version: 1 };
+        let bottom = Snapshot { value: i32::MIN, version: 1, stale: false };
         assert_eq!(bottom.after(Action::Decrement), Snapshot { version: 2, ..bottom });
-        let reset = Snapshot { value: 0, version: 2 };
+        let reset = Snapshot { value: 0, version: 2, stale: false };
         assert_eq!(top.after(Action::Reset), reset);
     }
 }

@@ -21,6 +21,8 @@ use tokio::signal;
 use tracing_subscriber::EnvFilter;
 
 use crate::Counter;
+#[cfg(feature = "redis")]
+use crate::counter::share;
 
 /// Connections that may wait to be accepted: enough for a whole class that reconnects in
 /// the same second.
@@ -36,10 +38,14 @@ const STALLED_AFTER: std::time::Duration = std::time::Duration::from_secs(20);
 /// one), and prints the address as the first line of the output. Logs go to the standard
 /// error; `RUST_LOG=debug` shows each request.
 ///
+/// With `REDIS_URL` set, such as `redis://127.0.0.1:6379`, the counter's value lives in
+/// Redis (version 6 or later), and all servers that name the same database share it. This
+/// takes the feature `redis`.
+///
 /// At the stop it closes `counter`: every stream that follows it ends and tells its
 /// client. Without that, a stop would wait for streams that never end.
 ///
-/// When it cannot listen it prints one line that says why, and ends the process with exit
+/// When it cannot listen, or cannot reach Redis, it prints one line that says why, and ends the process with exit
 /// code 1.
 ///
 /// # Errors
@@ -65,10 +71,14 @@ where
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
-    let listener = listen(port).unwrap_or_else(|reason| {
+    let refuse = |reason| -> ! {
         eprintln!("{lesson}: {reason}");
         process::exit(1);
-    });
+    };
+    if let Some(url) = set("REDIS_URL") {
+        share(&counter, &url).await.unwrap_or_else(|reason| refuse(reason));
+    }
+    let listener = listen(port).unwrap_or_else(|reason| refuse(reason));
     println!("{lesson} listening on http://{}", listener.local_addr()?);
     server
         // Two small messages in a row: the second must not wait until the first is
@@ -92,8 +102,11 @@ fn listen(port: u16) -> Result<TcpListener, String> {
     bind(address).map_err(|error| explain(address, &error))
 }
 
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn settings(port: u16) -> Result<SocketAddr, String> {
-    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let host = set("HOST").unwrap_or_else(|| "127.0.0.1".to_owned());
     let ip: IpAddr = host.parse().map_err(|_| {
         format!("HOST={host} is not an IP address such as 127.0.0.1 or 0.0.0.0")
@@ -102,6 +115,13 @@ fn settings(port: u16) -> Result<SocketAddr, String> {
         port.parse().map_err(|_| format!("PORT={port} is not a number from 0 to 65535"))
     })?;
     Ok(SocketAddr::new(ip, port))
+}
+
+#[cfg(not(feature = "redis"))]
+async fn share(_counter: &web::Data<Counter>, _url: &str) -> Result<(), String> {
+    Err("REDIS_URL is set, but this build keeps the counter in memory; build it with \
+         --features shared/redis"
+        .to_owned())
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -164,5 +184,18 @@ fn drop_stalled(connection: &dyn Any, _data: &mut Extensions) {
             socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALLED_AFTER))
     {
         tracing::warn!(%error, "a client that stops reading will not be dropped");
+    }
+}
+
+#[cfg(all(test, not(feature = "redis")))]
+mod tests {
+    use super::*;
+
+    /// A server that forgot its neighbours without a word would be two counters.
+    #[actix_web::test]
+    async fn build_without_redis_says_so() {
+        let counter = web::Data::new(Counter::default());
+        let refused = share(&counter, "redis://127.0.0.1").await.expect_err("no Redis");
+        assert!(refused.contains("--features shared/redis"), "{refused}");
     }
 }

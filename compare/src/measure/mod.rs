@@ -143,7 +143,7 @@ fn subjects(options: &Options) -> (Vec<Subject>, Vec<String>) {
     };
     for lesson in Lesson::ALL.into_iter().filter(asked) {
         subjects.push(lesson.into());
-        subjects.push(Subject { lesson, runtime: Runtime::Floor });
+        subjects.push(Subject { runtime: Runtime::Floor, ..lesson.into() });
         for peer in
             Subject::peers().filter(|peer| options.peers && peer.lesson == lesson)
         {

@@ -340,7 +340,7 @@ fn start_floor(lesson: Lesson, of: &Sample, cores: &Cores) -> Result<(Server, Sp
     } else {
         Speech::FloorPush
     };
-    let subject = Subject { lesson, runtime: Runtime::Floor };
+    let subject = Subject { runtime: Runtime::Floor, ..lesson.into() };
     Ok((cores.beside(|| Server::spawn(subject, &mut command))?, speech))
 }
 

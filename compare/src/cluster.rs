@@ -1,0 +1,322 @@
+//! Several instances of a lesson that share their counter: a real Redis behind them, and a
+//! real nginx in front.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, ErrorKind, Write},
+    iter,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+
+use crate::{Lesson, Server};
+
+/// The configuration of nginx, for any of the lessons.
+pub const CONFIGURATION: &str = include_str!("../nginx.conf");
+
+/// How long a program of the system may take until it listens.
+const SOON: Duration = Duration::from_secs(10);
+
+/// How a lesson is run.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Place {
+    /// One process, which holds the counter.
+    #[default]
+    Alone,
+    /// Two instances with a Redis, and clients that take turns between them.
+    Shared,
+    /// The same, and all clients come through nginx.
+    Proxied,
+}
+
+impl Place {
+    /// What a test calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Shared => "two instances",
+            Self::Proxied => "two instances behind nginx",
+        }
+    }
+
+    /// What it takes that this machine lacks, and how it is installed.
+    #[must_use]
+    pub fn lacks(self) -> Option<String> {
+        let redis = (self != Self::Alone).then(|| installed("redis-server").err());
+        let nginx = (self == Self::Proxied).then(|| installed("nginx").err());
+        let lacks = redis.flatten().or(nginx.flatten())?;
+        Some(lacks.to_string())
+    }
+}
+
+/// Several instances of a lesson. Dropping it ends all their processes.
+#[derive(Debug)]
+pub struct Cluster {
+    /// What stands in front, if anything.
+    pub nginx: Option<Nginx>,
+    /// The instances, each on its own port.
+    pub instances: Vec<Server>,
+    /// Where the counter is.
+    pub redis: Redis,
+    turn: AtomicUsize,
+}
+
+impl Cluster {
+    /// Starts `count` instances with a Redis, and nothing in front.
+    ///
+    /// # Errors
+    /// When Redis is not installed, or something does not start.
+    pub fn start(lesson: Lesson, count: usize) -> Result<Self> {
+        let redis = Redis::start()?;
+        let instances =
+            (0..count).map(|_| redis.instance(lesson)).collect::<Result<_>>()?;
+        Ok(Self { nginx: None, instances, redis, turn: AtomicUsize::new(0) })
+    }
+
+    /// Puts nginx in front of the instances.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn with_nginx(mut self) -> Result<Self> {
+        let nginx = Nginx::start(&self.addresses(), CONFIGURATION)?;
+        self.nginx = Some(nginx);
+        Ok(self)
+    }
+
+    /// Where the instances listen.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.instances.iter().map(|instance| instance.address).collect()
+    }
+
+    /// The instance whose turn it is, where `first` is one more of them.
+    pub(crate) fn next<'a>(&'a self, first: &'a Server) -> Option<&'a Server> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let all = iter::once(first).chain(&self.instances);
+        all.cycle().nth(turn % (1 + self.instances.len()))
+    }
+}
+
+/// A Redis of its own, which keeps nothing on the disk.
+#[derive(Debug)]
+pub struct Redis {
+    process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+    _reserved: Reserved,
+    folder: TempDir,
+}
+
+impl Redis {
+    /// Starts one on a free port.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn start() -> Result<Self> {
+        let (reserved, folder) = (Reserved::any()?, tempfile::tempdir()?);
+        let address = reserved.address;
+        let process = Self::process(address, &folder)?;
+        Ok(Self { process, address, _reserved: reserved, folder })
+    }
+
+    fn process(address: SocketAddr, folder: &TempDir) -> Result<Process> {
+        let (port, host) = (address.port().to_string(), address.ip().to_string());
+        let mut command = installed("redis-server")?;
+        command.args(["--port", &port, "--bind", &host]);
+        command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(folder.path());
+        Process::start(command, address)
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port, empty, after [`Redis::kill`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = Self::process(self.address, &self.folder)?;
+        Ok(())
+    }
+
+    /// Sends it a command as a person would type it. Returns the first line of the answer.
+    ///
+    /// # Errors
+    /// When it does not answer, or with an error.
+    pub fn say(&self, command: &str) -> Result<String> {
+        let mut connection = TcpStream::connect(self.address)?;
+        connection.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(connection).read_line(&mut line)?;
+        ensure!(!line.starts_with('-'), "{command}: {line}");
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Its process's id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Its address for `REDIS_URL`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Starts an instance of a lesson that keeps its counter here.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn instance(&self, lesson: Lesson) -> Result<Server> {
+        Server::spawn(lesson, lesson.command()?.env("REDIS_URL", self.url()))
+    }
+}
+
+/// nginx, in front of instances.
+#[derive(Debug)]
+pub struct Nginx {
+    _process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+    _reserved: Option<Reserved>,
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// Starts nginx on a free port, in front of `instances`.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn start(instances: &[SocketAddr], configuration: &str) -> Result<Self> {
+        let reserved = Reserved::any()?;
+        let mut nginx = Self::start_at(instances, reserved.address, configuration)?;
+        nginx._reserved = Some(reserved);
+        Ok(nginx)
+    }
+
+    /// Starts nginx at `address`, in front of `instances`.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn start_at(
+        instances: &[SocketAddr],
+        address: SocketAddr,
+        configuration: &str,
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let write = |name, text: &str| fs::write(folder.path().join(name), text);
+        write("nginx.conf", configuration)?;
+        write("listen.conf", &format!("listen {address};\n"))?;
+        let servers = instances.iter().map(|instance| format!("server {instance};\n"));
+        write("instances.conf", &servers.collect::<String>())?;
+        let mut command = installed("nginx")?;
+        command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf"]);
+        // One process that ends when it is killed, not a service of the system.
+        command.args(["-g", "daemon off; master_process off;"]);
+        let process = Process::start(command, address).with_context(|| {
+            fs::read_to_string(folder.path().join("error.log")).unwrap_or_default()
+        })?;
+        Ok(Self { _process: process, address, _reserved: None, _folder: folder })
+    }
+}
+
+/// A program of the system. Dropping it kills the process.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Process {
+    /// Starts it and waits until it listens.
+    fn start(mut command: Command, address: SocketAddr) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = Self(command.spawn()?);
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            let program = command.get_program().to_string_lossy();
+            if let Some(status) = process.0.try_wait()? {
+                bail!("{program} ended with {status}");
+            }
+            if started.elapsed() > SOON {
+                bail!("{program} does not listen on {address}");
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Ok(process)
+    }
+
+    fn kill(&mut self) {
+        // It has ended already, or it ends now.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A command that runs a program of the system.
+fn installed(program: &str) -> Result<Command> {
+    // Where Debian has what only administrators are thought to run.
+    let system = Path::new("/usr/sbin").join(program);
+    let paths = env::var_os("PATH").unwrap_or_default();
+    let file = format!("{program}{}", env::consts::EXE_SUFFIX);
+    let known = env::split_paths(&paths).map(|folder| folder.join(&file));
+    let found = known.chain([system]).find(|path| path.is_file());
+    let package = if program == "nginx" { "nginx-light" } else { program };
+    found.map(Command::new).with_context(|| {
+        format!(
+            "{program} is not installed; on Debian and Ubuntu: sudo apt install {package}"
+        )
+    })
+}
+
+/// An address of this machine that is kept free for a program that is about to listen.
+#[derive(Debug)]
+pub struct Reserved {
+    /// The address.
+    pub address: SocketAddr,
+    /// Bound and not listening: Linux gives the port to nobody who asks for any, and still to
+    /// who names it. Elsewhere nobody else may have it, so there it is only free now.
+    _socket: Option<Socket>,
+}
+
+impl Reserved {
+    /// Reserves a free port.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn any() -> Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket().context("not an address")?;
+        Ok(Self { address, _socket: cfg!(target_os = "linux").then_some(socket) })
+    }
+}
+
+/// Whether something listens there already.
+///
+/// # Errors
+/// When the address cannot be used for another reason.
+pub fn is_taken(address: SocketAddr) -> Result<bool> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => Ok(true),
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {address}")),
+    }
+}

@@ -1,0 +1,536 @@
+//! Several instances that share their counter: what the contract does not say, because one
+//! process cannot show it. The contract itself runs over two instances in its own suite.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use compare::{
+    Bad, Client, Cluster, Lesson, Outcome, Place, Redis, Server, Snapshot,
+    browser::{SOON, Window},
+    client::limited,
+    cluster::{CONFIGURATION, Nginx, Reserved},
+    connect,
+    raw::{self, Raw, frame},
+    relay::{Network, Relay},
+};
+use futures_util::future::try_join_all;
+use libtest_mimic::{Arguments, Failed, Trial};
+use reqwest::{StatusCode, header};
+use serde_json::json;
+use tokio::time::sleep;
+
+/// Between two attempts at what will work in a moment.
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    for place in [Place::Shared, Place::Proxied] {
+        if let Some(lacks) = place.lacks() {
+            println!("not run: the suite with {}: {lacks}", place.name());
+        }
+    }
+    let mut trials = Vec::new();
+    macro_rules! trial {
+        ($place:expr, $lesson:expr; $($name:ident),* $(,)?) => {$(
+            let title = format!("{}::{}", $lesson, stringify!($name));
+            if $place.lacks().is_none() {
+                trials.push(Trial::test(title, move || block_on($name($lesson))));
+            }
+        )*};
+    }
+    for lesson in Lesson::ALL {
+        trial!(Place::Shared, lesson;
+            counter_outlives_an_instance,
+            redis_comes_back_empty,
+            lost_answer_counts_once,
+            bad_redis,
+        );
+        #[cfg(unix)]
+        trial!(Place::Shared, lesson; redis_hangs);
+        trial!(Place::Proxied, lesson;
+            instance_dies,
+            pages_see_each_other,
+            page_says_that_the_counter_is_lost,
+        );
+    }
+    for lesson in [Lesson::WebSocket, Lesson::SocketIo] {
+        trial!(Place::Shared, lesson; one_client_is_served_in_order);
+    }
+    trial!(Place::Shared, Lesson::Sse;
+        one_counter_on_four_transports,
+        value_saturates_and_ids_are_forgotten,
+        foreign_publication_is_ignored,
+    );
+    trial!(Place::Proxied, Lesson::SocketIo; long_polling_needs_stickiness);
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn block_on(behaviour: impl Future<Output = Result<()>>) -> Result<(), Failed> {
+    // A relay must go on while a server starts.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(behaviour).map_err(|error| format!("{error:#}").into())
+}
+
+/// Reads snapshots until one is as wanted.
+async fn until(
+    client: &mut dyn Client,
+    wanted: impl Fn(Snapshot) -> bool,
+) -> Result<Snapshot> {
+    let found = async {
+        loop {
+            let snapshot = client.next().await?;
+            if wanted(snapshot) {
+                return Ok(snapshot);
+            }
+        }
+    };
+    limited("wanted snapshot", found).await?
+}
+
+/// Reads snapshots until this one.
+async fn sees(client: &mut dyn Client, value: i64, version: u64) -> Result<()> {
+    let expected = Snapshot::new(value, version);
+    until(client, |snapshot| snapshot == expected)
+        .await
+        .with_context(|| format!("{expected:?}"))?;
+    Ok(())
+}
+
+/// The instance's newest state, with its name where the transport gives it one.
+async fn state(server: &Server) -> Result<(Snapshot, String)> {
+    let id = match server.lesson {
+        Lesson::Polling => {
+            let answer = reqwest::get(server.url("/counter")).await?;
+            let etag = answer.headers().get(header::ETAG).context("no ETag")?;
+            etag.to_str()?.to_owned()
+        }
+        Lesson::Sse => raw::first_event_id(server).await?,
+        Lesson::WebSocket | Lesson::SocketIo => String::new(),
+    };
+    Ok((connect(server).await?.next().await?, id))
+}
+
+/// Sends a command that must be refused because the counter cannot be reached.
+async fn is_refused(server: &Server) -> Result<()> {
+    const COMMAND: &str = r#"{"type":"increment"}"#;
+    const REFUSAL: &[u8] = br#"{"error":"the counter cannot be reached; "#;
+    let mut raw = match server.lesson {
+        Lesson::Polling | Lesson::Sse => Raw::connect(server).await?,
+        Lesson::WebSocket | Lesson::SocketIo => Raw::subscribe(server).await?,
+    };
+    match server.lesson {
+        Lesson::Polling | Lesson::Sse => {
+            let request = raw::request(server, "POST", "/counter", "", COMMAND);
+            raw.write(request.as_bytes()).await?;
+            raw.read_until(b"HTTP/1.1 503 ").await?;
+        }
+        Lesson::WebSocket => raw.write(&frame(0x81, COMMAND.as_bytes())).await?,
+        Lesson::SocketIo => {
+            raw.read_until(b"40{").await?;
+            let event = format!(r#"427["command",{COMMAND}]"#);
+            raw.write(&frame(0x81, event.as_bytes())).await?;
+            raw.read_until(b"437[").await?;
+        }
+    }
+    raw.read_until(REFUSAL).await
+}
+
+/// Where clients find nginx: only the address is used of this server.
+fn entrance(lesson: Lesson, nginx: &Nginx) -> Result<Server> {
+    let mut entrance = Server::start(lesson)?;
+    entrance.address = nginx.address;
+    Ok(entrance)
+}
+
+/// Whatever the one instance names its states, the other knows; and a restart changes
+/// neither the value nor the name.
+async fn counter_outlives_an_instance(lesson: Lesson) -> Result<()> {
+    let mut cluster = Cluster::start(lesson, 2)?;
+    let [one, two] = &mut cluster.instances[..] else { bail!("two were started") };
+    let mut client = connect(two).await?;
+    let mut other = connect(one).await?;
+    other.send("increment").await?;
+    sees(&mut *other, 1, 1).await?;
+    sees(&mut *client, 1, 1).await?;
+    let before = state(one).await?;
+    ensure!(state(two).await? == before, "{before:?}");
+    one.kill()?;
+    client.send("increment").await?;
+    sees(&mut *client, 2, 2).await?;
+    *one = cluster.redis.instance(lesson)?;
+    let after = state(one).await?;
+    ensure!(after == state(two).await? && after.0 == Snapshot::new(2, 2), "{after:?}");
+    ensure!(
+        before.1.is_empty() || after.1 != before.1,
+        "two states, one id: {after:?}"
+    );
+    if lesson == Lesson::Polling {
+        for instance in &cluster.instances {
+            let asked = reqwest::Client::new().get(instance.url("/counter"));
+            let answer = asked.header(header::IF_NONE_MATCH, &after.1).send().await?;
+            ensure!(answer.status() == StatusCode::NOT_MODIFIED, "{answer:?}");
+        }
+    }
+    Ok(())
+}
+
+/// While Redis is away both instances show what they knew, and say that it is old.
+async fn redis_comes_back_empty(lesson: Lesson) -> Result<()> {
+    let mut cluster = Cluster::start(lesson, 2)?;
+    let mut clients = try_join_all(cluster.instances.iter().map(connect)).await?;
+    clients[0].send("increment").await?;
+    for client in &mut clients {
+        sees(&mut **client, 1, 1).await?;
+    }
+    let before = state(&cluster.instances[0]).await?;
+    cluster.redis.kill();
+    for (client, instance) in clients.iter_mut().zip(&cluster.instances) {
+        let lost = until(&mut **client, |snapshot| snapshot.stale).await?;
+        ensure!((lost.value, lost.version) == (1, 1), "{lost:?}");
+        is_refused(instance).await?;
+        // Whoever comes now is told as well, and told apart from those who know better.
+        let now = state(instance).await?;
+        ensure!(now.0 == lost, "{now:?}");
+        ensure!(before.1.is_empty() || now.1 != before.1, "{now:?}");
+    }
+    cluster.redis.start_again()?;
+    for client in &mut clients {
+        sees(&mut **client, 0, 0).await?;
+    }
+    clients[1].send("increment").await?;
+    for client in &mut clients {
+        sees(&mut **client, 1, 1).await?;
+    }
+    // Version 1 of this run is not version 1 of the one that was lost.
+    let after = state(&cluster.instances[0]).await?;
+    ensure!(after == state(&cluster.instances[1]).await?, "{after:?}");
+    ensure!(before.1.is_empty() || after.1 != before.1, "{after:?}");
+    Ok(())
+}
+
+/// Redis keeps its connections and answers nothing, as a machine does that has stopped.
+#[cfg(unix)]
+async fn redis_hangs(lesson: Lesson) -> Result<()> {
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+    let cluster = Cluster::start(lesson, 1)?;
+    let instance = &cluster.instances[0];
+    let mut client = connect(instance).await?;
+    client.send("increment").await?;
+    sees(&mut *client, 1, 1).await?;
+    let redis = Pid::from_raw(cluster.redis.pid().try_into()?);
+    kill(redis, Signal::SIGSTOP)?;
+    // No command is needed to notice it.
+    until(&mut *client, |snapshot| snapshot.stale).await?;
+    is_refused(instance).await?;
+    kill(redis, Signal::SIGCONT)?;
+    until(&mut *client, |snapshot| !snapshot.stale).await?;
+    client.send("increment").await?;
+    sees(&mut *client, 2, 2).await
+}
+
+/// Redis applies a command, and its answer never comes: nobody can know, so it is sent
+/// again, and counts once.
+async fn lost_answer_counts_once(lesson: Lesson) -> Result<()> {
+    let redis = Redis::start()?;
+    let relay = Relay::start(redis.address, None).await?;
+    let url = format!("redis://{}", relay.address);
+    let far = Server::spawn(lesson, lesson.command()?.env("REDIS_URL", url))?;
+    let near = redis.instance(lesson)?;
+    let (mut sender, mut witness) = (connect(&far).await?, connect(&near).await?);
+    sender.next().await?;
+    relay.set(Network::Deaf);
+    let cut = async {
+        sees(&mut *witness, 1, 1).await?;
+        relay.set(Network::Down);
+        until(&mut *connect(&far).await?, |snapshot| snapshot.stale).await?;
+        relay.set(Network::Good);
+        Ok::<_, anyhow::Error>(())
+    };
+    let (sent, cut) = tokio::join!(sender.send("increment"), cut);
+    cut?;
+    sent?;
+    sees(&mut *sender, 1, 1).await?;
+    // The next one shows that there was no other between.
+    sender.send("increment").await?;
+    let last = until(&mut *witness, |snapshot| snapshot.version > 1).await?;
+    ensure!(last == Snapshot::new(2, 2), "{last:?}");
+    Ok(())
+}
+
+/// A line that says what is wrong with Redis, before anything listens.
+async fn bad_redis(lesson: Lesson) -> Result<()> {
+    let reserved = Reserved::any()?;
+    let nobody = reserved.address;
+    let said = |url: &str| -> Result<String> {
+        let output = lesson.command()?.env("REDIS_URL", url).output()?;
+        ensure!(output.status.code() == Some(1), "{url}: {:?}", output.status);
+        ensure!(output.stdout.is_empty(), "{url}: it listens");
+        let said = String::from_utf8(output.stderr)?;
+        ensure!(said.lines().count() == 1 && said.starts_with(lesson.name()), "{said}");
+        Ok(said)
+    };
+    let refused = said(&format!("redis://user:secret@{nobody}"))?;
+    ensure!(refused.contains(&format!("cannot reach Redis at {nobody}")), "{refused}");
+    ensure!(!refused.contains("secret"), "{refused}");
+    for url in ["nowhere", "http://127.0.0.1", "redis://127.0.0.1/?protocol=4"] {
+        let refused = said(url)?;
+        ensure!(refused.contains("REDIS_URL is not"), "{refused}");
+    }
+    // Something that listens and is no Redis.
+    let other = Server::start(lesson)?;
+    let refused = said(&format!("redis://{}", other.address))?;
+    ensure!(refused.contains("cannot reach Redis"), "{refused}");
+    Ok(())
+}
+
+/// Every command of clients that repeat what was not answered counts once, although one of
+/// the instances dies meanwhile.
+async fn instance_dies(lesson: Lesson) -> Result<()> {
+    const CLIENTS: usize = 4;
+    const EACH: usize = 50;
+    let mut cluster = Cluster::start(lesson, 2)?.with_nginx()?;
+    let entrance = entrance(lesson, cluster.nginx.as_ref().context("no nginx")?)?;
+    let sending = try_join_all((0..CLIENTS).map(async |client| {
+        let mut connection = None;
+        for count in 0..EACH {
+            let id = format!("{client}-{count}");
+            let command = json!({ "type": "increment", "id": id }).to_string();
+            let sent = async {
+                while let Err(error) = send(&entrance, &mut connection, &command).await
+                {
+                    ensure!(!error.is::<serde_json::Error>(), "{error}");
+                    connection = None;
+                    sleep(PAUSE).await;
+                }
+                Ok(())
+            };
+            limited("acknowledgement", sent).await??;
+        }
+        Ok(())
+    }));
+    let (dying, others) = cluster.instances.split_first_mut().context("no instance")?;
+    let mut witness = connect(&others[0]).await?;
+    let killing = async {
+        until(&mut *witness, |snapshot| snapshot.version > 20).await?;
+        dying.kill()?;
+        until(&mut *witness, |snapshot| snapshot.version >= 200).await
+    };
+    let (_, last) = tokio::try_join!(sending, killing)?;
+    ensure!(last == Snapshot::new(200, 200), "{last:?}");
+    // Nothing comes after the last acknowledgement.
+    let (now, _) = state(&others[0]).await?;
+    ensure!(now == last, "{now:?}");
+    Ok(())
+}
+
+/// Sends a command, over a new connection if there is none, until it is known to have been
+/// applied.
+async fn send(
+    server: &Server,
+    connection: &mut Option<Box<dyn Client>>,
+    command: &str,
+) -> Result<()> {
+    let client = match connection {
+        Some(client) => client,
+        none => none.insert(connect(server).await?),
+    };
+    client.send_text(command.to_owned()).await?;
+    if server.lesson == Lesson::WebSocket {
+        // It acknowledges nothing, but takes one frame after the other: who is refused the
+        // next one knows that this one has been applied.
+        let answer = client.send_bad(Bad::Unknown).await?;
+        let Outcome::Refused(sentence) = &answer else { bail!("{answer:?}") };
+        ensure!(sentence.contains("unknown variant"), "{sentence}");
+    }
+    Ok(())
+}
+
+/// Commands that cannot change places: after each pair the counter is at zero.
+async fn one_client_is_served_in_order(lesson: Lesson) -> Result<()> {
+    const PAIRS: u64 = 300;
+    let cluster = Cluster::start(lesson, 2)?;
+    let encode = |kind: &str| {
+        let command = json!({ "type": kind }).to_string();
+        match lesson {
+            Lesson::SocketIo => {
+                frame(0x81, format!(r#"42["command",{command}]"#).as_bytes())
+            }
+            _ => frame(0x81, command.as_bytes()),
+        }
+    };
+    let pair = [encode("increment"), encode("reset")].concat();
+    let mut raw = Raw::subscribe(&cluster.instances[0]).await?;
+    if lesson == Lesson::SocketIo {
+        raw.read_until(b"40{").await?;
+    }
+    raw.write(&[pair.repeat(PAIRS as usize), encode("increment").repeat(3)].concat())
+        .await?;
+    let mut witness = connect(&cluster.instances[1]).await?;
+    let last = until(&mut *witness, |now| now.version >= 2 * PAIRS + 3).await?;
+    ensure!(last == Snapshot::new(3, 2 * PAIRS + 3), "{last:?}");
+    Ok(())
+}
+
+/// One Redis makes one counter of four lessons.
+async fn one_counter_on_four_transports(_: Lesson) -> Result<()> {
+    let redis = Redis::start()?;
+    let lessons: Vec<_> = Lesson::ALL
+        .map(|lesson| redis.instance(lesson))
+        .into_iter()
+        .collect::<Result<_>>()?;
+    let mut clients = try_join_all(lessons.iter().map(connect)).await?;
+    for (count, sender) in (1..).zip(0..clients.len()) {
+        clients[sender].send("increment").await?;
+        for client in &mut clients {
+            sees(&mut **client, count, count.try_into()?).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn value_saturates_and_ids_are_forgotten(lesson: Lesson) -> Result<()> {
+    let redis = Redis::start()?;
+    for (value, command) in [(i32::MAX, "increment"), (i32::MIN, "decrement")] {
+        redis.say("FLUSHALL")?;
+        redis.say(&format!(
+            "HSET {{counter}} run a version 9007199254740000 value {value}"
+        ))?;
+        let instance = redis.instance(lesson)?;
+        let mut client = connect(&instance).await?;
+        client.send(command).await?;
+        sees(&mut *client, value.into(), 9_007_199_254_740_001).await?;
+    }
+    // As many ids as are remembered, and some more.
+    let fill = "for i = 1, 100005 do redis.call('ZADD', KEYS[1], i, i) end";
+    redis.say(&format!("EVAL \"{fill}\" 1 {{counter}}:ids"))?;
+    let instance = redis.instance(lesson)?;
+    let mut client = connect(&instance).await?;
+    client.send("reset").await?;
+    let remembered = redis.say("ZCARD {counter}:ids")?;
+    ensure!(remembered == ":100000", "{remembered}");
+    Ok(())
+}
+
+async fn foreign_publication_is_ignored(lesson: Lesson) -> Result<()> {
+    let redis = Redis::start()?;
+    let mut instance = redis.instance(lesson)?;
+    let mut client = connect(&instance).await?;
+    for text in ["''", "nonsense", "'run 1 2 3'", "'run -1 0'", "'run 1 4294967296'"] {
+        redis.say(&format!("PUBLISH {{counter}}@0 {text}"))?;
+    }
+    client.send("increment").await?;
+    sees(&mut *client, 1, 1).await?;
+    instance.kill()
+}
+
+async fn pages_see_each_other(lesson: Lesson) -> Result<()> {
+    let cluster = Cluster::start(lesson, 2)?.with_nginx()?;
+    let address = cluster.nginx.as_ref().context("no nginx")?.address;
+    let window = Window::open().await?;
+    let tabs = [window.tab(address, "en").await?, window.tab(address, "fr").await?];
+    for (value, clicked) in (1..).zip([0, 1, 1, 0]) {
+        tabs[clicked].page.bring_to_front().await?;
+        tabs[clicked].is_live().await?;
+        tabs[clicked].click("increment").await?;
+        for tab in &tabs {
+            tab.page.bring_to_front().await?;
+            tab.shows(value).await?;
+        }
+    }
+    tabs.iter().try_for_each(|tab| tab.no_trouble())
+}
+
+async fn page_says_that_the_counter_is_lost(lesson: Lesson) -> Result<()> {
+    let mut cluster = Cluster::start(lesson, 2)?.with_nginx()?;
+    let address = cluster.nginx.as_ref().context("no nginx")?.address;
+    let window = Window::open().await?;
+    let tab = window.tab(address, "fr").await?;
+    tab.is_live().await?;
+    tab.click("increment").await?;
+    tab.shows(1).await?;
+    cluster.redis.kill();
+    let says = |id: &str, text: &str| {
+        format!("document.querySelector('#{id}').textContent.includes('{text}')")
+    };
+    tab.until(SOON, &says("status", "dernière valeur connue")).await?;
+    tab.click("increment").await?;
+    tab.until(SOON, &says("notice", "the counter cannot be reached")).await?;
+    tab.until(SOON, "document.querySelector('#waiting').textContent === ''").await?;
+    tab.shows(1).await?;
+    cluster.redis.start_again()?;
+    tab.is_live().await?;
+    tab.shows(0).await?;
+    tab.click("increment").await?;
+    tab.shows(1).await
+}
+
+/// A session of Engine.IO lives in one instance, and with long polling each of its requests
+/// is on its own.
+async fn long_polling_needs_stickiness(lesson: Lesson) -> Result<()> {
+    let cluster = Cluster::start(lesson, 2)?;
+    let start = |configuration: &str| -> Result<(Server, Nginx)> {
+        let nginx = Nginx::start(&cluster.addresses(), configuration)?;
+        Ok((entrance(lesson, &nginx)?, nginx))
+    };
+    let taking_turns = CONFIGURATION.replace("http://sticky", "http://instances");
+    ensure!(taking_turns != CONFIGURATION);
+    let ((sticky, _one), (turns, _two)) =
+        (start(CONFIGURATION)?, start(&taking_turns)?);
+    for _ in 0..10 {
+        let answer = long_poll(&sticky).await?;
+        ensure!(answer.starts_with("200 ") && answer.contains("40{"), "{answer}");
+        let answer = long_poll(&turns).await?;
+        ensure!(
+            answer.starts_with("400 ") && answer.contains("Session ID unknown"),
+            "{answer}"
+        );
+    }
+    // A WebSocket is one connection, and stays where it is.
+    let mut clients = try_join_all([&turns, &turns, &sticky].map(connect)).await?;
+    for (count, sender) in (1..).zip(0..clients.len()) {
+        clients[sender].send("increment").await?;
+        for client in &mut clients {
+            sees(&mut **client, count, count.try_into()?).await?;
+        }
+    }
+    // A browser behind a proxy that knows no WebSocket: all it has is long polling.
+    let (long_polls, _three) =
+        start(&CONFIGURATION.replace("proxy_set_header Upgrade", "#"))?;
+    let upgrade = "/socket.io/?EIO=4&transport=websocket";
+    let status = raw::status(&long_polls, "GET", upgrade, None).await?;
+    ensure!(status == 400, "{status}");
+    let window = Window::open().await?;
+    let tab = window.tab(long_polls.address, "en").await?;
+    tab.is_live().await?;
+    for value in 4..14 {
+        tab.click("increment").await?;
+        tab.shows(value).await?;
+    }
+    sees(&mut *clients[0], 13, 13).await
+}
+
+/// Opens a session by long polling and joins it: the status of the last answer, and what it
+/// says.
+async fn long_poll(server: &Server) -> Result<String> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let url = server.url("/socket.io/?EIO=4&transport=polling");
+    let opened = http.get(&url).send().await?;
+    let cookie = opened.headers().get(header::SET_COOKIE).cloned();
+    let cookie = cookie.context("no cookie")?.to_str()?.to_owned();
+    let opened = opened.text().await?;
+    let sid = opened.split('"').nth(3).context("no session")?;
+    let session = format!("{url}&sid={sid}");
+    let with_cookie = |request: reqwest::RequestBuilder| {
+        let pair = cookie.split(';').next().unwrap_or_default();
+        request.header(header::COOKIE, pair).send()
+    };
+    let mut answer = with_cookie(http.post(&session).body("40")).await?;
+    if answer.status() == StatusCode::OK {
+        answer = with_cookie(http.get(&session)).await?;
+    }
+    Ok(format!("{} {}", answer.status().as_u16(), answer.text().await?))
+}

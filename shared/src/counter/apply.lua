@@ -1,0 +1,40 @@
+-- Applies commands in their order, and publishes the state that they make: nothing else
+-- happens in Redis between the first line and the last.
+--
+-- KEYS: the counter (a hash); the ids of the commands applied (a sorted set, by version).
+-- ARGV: the channel; a name for the run, if none has begun; how many ids are remembered;
+-- then the id and the action of each command. Without commands it only publishes.
+-- Returns the state after each command, then the newest: "run version value".
+
+local counter, ids = KEYS[1], KEYS[2]
+local channel, new_run, remembered = ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+redis.call('HSETNX', counter, 'run', new_run)
+local run, version, value = unpack(redis.call('HMGET', counter, 'run', 'version', 'value'))
+version, value = tonumber(version or 0), tonumber(value or 0)
+
+local function state()
+  return string.format('%s %.0f %.0f', run, version, value)
+end
+
+local states = {}
+for i = 4, #ARGV, 2 do
+  local id, action = ARGV[i], ARGV[i + 1]
+  if redis.call('ZADD', ids, 'NX', version + 1, id) == 1 then
+    version = version + 1
+    if action == 'reset' then
+      value = 0
+    elseif action == 'increment' then
+      value = math.min(value + 1, 2147483647)
+    else
+      value = math.max(value - 1, -2147483648)
+    end
+  end
+  states[#states + 1] = state()
+end
+
+redis.call('HSET', counter, 'version', version, 'value', value)
+redis.call('ZREMRANGEBYRANK', ids, 0, -1 - remembered)
+redis.call('PUBLISH', channel, state())
+states[#states + 1] = state()
+return states
