@@ -49,6 +49,11 @@ cluster LESSON INSTANCES="2": (client LESSON)
 compare *OPTIONS: (client "04-socketio") (peers OPTIONS)
     cargo run --release --bin compare -- measure {{ OPTIONS }}
 
+# Measure what Redis and a second instance cost, in about three minutes
+[group('follow the course')]
+scale *OPTIONS: (client "04-socketio")
+    cargo run --release --bin compare -- scale {{ OPTIONS }}
+
 # Count the instructions of a lesson per delivery, by crate; needs valgrind
 [group('follow the course')]
 profile LESSON: (client LESSON)

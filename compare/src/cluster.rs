@@ -128,6 +128,17 @@ impl Redis {
         Ok(Self { process, address, _reserved: reserved, folder })
     }
 
+    /// Which version is installed, such as `Redis 7.0.15`.
+    ///
+    /// # Errors
+    /// When none is.
+    pub fn version() -> Result<String> {
+        let said = installed("redis-server")?.arg("--version").output()?.stdout;
+        let said = String::from_utf8(said)?;
+        let version = said.split_whitespace().find_map(|word| word.strip_prefix("v="));
+        Ok(format!("Redis {}", version.context("no version")?))
+    }
+
     fn process(address: SocketAddr, folder: &TempDir) -> Result<Process> {
         let (port, host) = (address.port().to_string(), address.ip().to_string());
         let mut command = installed("redis-server")?;
@@ -182,6 +193,15 @@ impl Redis {
     pub fn instance(&self, lesson: Lesson) -> Result<Server> {
         Server::spawn(lesson, lesson.command()?.env("REDIS_URL", self.url()))
     }
+
+    /// Starts one at `address`, where an earlier one has ended.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn instance_at(&self, lesson: Lesson, address: SocketAddr) -> Result<Server> {
+        let (mut command, port) = (lesson.command()?, address.port().to_string());
+        Server::spawn(lesson, command.env("REDIS_URL", self.url()).env("PORT", port))
+    }
 }
 
 /// nginx, in front of instances.
@@ -219,7 +239,11 @@ impl Nginx {
         let write = |name, text: &str| fs::write(folder.path().join(name), text);
         write("nginx.conf", configuration)?;
         write("listen.conf", &format!("listen {address};\n"))?;
-        let servers = instances.iter().map(|instance| format!("server {instance};\n"));
+        // Whoever refuses a connection is asked again the next time. By default nginx leaves
+        // him out until another of his answers is complete, and a stream never is.
+        let servers = instances
+            .iter()
+            .map(|instance| format!("server {instance} max_fails=0;\n"));
         write("instances.conf", &servers.collect::<String>())?;
         let mut command = installed("nginx")?;
         command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf"]);

@@ -5,6 +5,8 @@
 
 use std::{
     io::IsTerminal,
+    net::SocketAddr,
+    ops::Deref,
     time::{Duration, Instant},
 };
 
@@ -17,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    Lesson, Server, Snapshot,
+    Cluster, Lesson, Place, Server, Snapshot, Subject,
     browser::{Tab, Window},
     client::{LIMIT, limited},
     connect,
@@ -46,7 +48,9 @@ pub struct Drill {
     pub name: &'static str,
     /// What it does, in one line.
     pub what: Observed,
-    run: fn(Lesson, Teller) -> BoxFuture<'static, Result<Observed>>,
+    /// Where it is done, if the lesson is not alone.
+    pub place: Place,
+    run: fn(Subject, Teller) -> BoxFuture<'static, Result<Observed>>,
 }
 
 /// Says what a drill does while it does it.
@@ -85,7 +89,8 @@ impl Drill {
                 "The server is killed and started again; three clicks meanwhile",
                 "Le serveur est tué puis relancé ; trois clics entre-temps",
             ),
-            run: |lesson, tell| restart(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| restart(subject, tell).boxed(),
         },
         Self {
             name: "cut",
@@ -93,7 +98,8 @@ impl Drill {
                 "The network is cut for 3 s; five clicks meanwhile",
                 "Le réseau est coupé 3 s ; cinq clics entre-temps",
             ),
-            run: |lesson, tell| cut(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| cut(subject, tell).boxed(),
         },
         Self {
             name: "freeze",
@@ -101,7 +107,8 @@ impl Drill {
                 "The network moves no byte for 20 s; five clicks meanwhile",
                 "Le réseau ne transporte plus rien pendant 20 s ; cinq clics entre-temps",
             ),
-            run: |lesson, tell| freeze(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| freeze(subject, tell).boxed(),
         },
         Self {
             name: "buffer",
@@ -109,7 +116,8 @@ impl Drill {
                 "A proxy keeps an answer back until it is complete",
                 "Un proxy retient chaque réponse jusqu’à ce qu’elle soit complète",
             ),
-            run: |lesson, tell| buffer(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| buffer(subject, tell).boxed(),
         },
         Self {
             name: "idle",
@@ -117,7 +125,8 @@ impl Drill {
                 "A proxy ends what is silent for 20 s; 45 s without a change",
                 "Un proxy coupe ce qui se tait 20 s ; 45 s sans changement",
             ),
-            run: |lesson, tell| idle(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| idle(subject, tell).boxed(),
         },
         Self {
             name: "stall",
@@ -125,7 +134,8 @@ impl Drill {
                 "One client stops reading; 10 000 changes",
                 "Un client cesse de lire ; 10 000 changements",
             ),
-            run: |lesson, tell| stall(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| stall(subject, tell).boxed(),
         },
         Self {
             name: "crowd",
@@ -133,7 +143,8 @@ impl Drill {
                 "2 000 idle clients, then one change",
                 "2 000 clients inactifs, puis un changement",
             ),
-            run: |lesson, tell| crowd(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| crowd(subject, tell).boxed(),
         },
         Self {
             name: "vanish",
@@ -141,7 +152,8 @@ impl Drill {
                 "2 000 clients connect and vanish, again and again",
                 "2 000 clients se connectent et disparaissent, encore et encore",
             ),
-            run: |lesson, tell| vanish(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| vanish(subject, tell).boxed(),
         },
         Self {
             name: "slow-heads",
@@ -149,7 +161,8 @@ impl Drill {
                 "100 clients never finish their request's head",
                 "100 clients ne finissent jamais l’en-tête de leur requête",
             ),
-            run: |lesson, tell| slow_heads(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| slow_heads(subject, tell).boxed(),
         },
         Self {
             name: "garbage",
@@ -157,7 +170,29 @@ impl Drill {
                 "100 000 malformed inputs, with good commands between",
                 "100 000 entrées malformées, et de bonnes commandes entre elles",
             ),
-            run: |lesson, tell| garbage(lesson, tell).boxed(),
+            place: Place::Alone,
+            run: |subject, tell| garbage(subject, tell).boxed(),
+        },
+        Self {
+            name: "instance",
+            what: observed(
+                "Each of two instances behind nginx is killed in its turn; three clicks \
+                 after each",
+                "Deux instances derrière nginx sont tuées l’une après l’autre ; trois clics \
+                 après chacune",
+            ),
+            place: Place::Proxied,
+            run: |subject, tell| instance(subject.lesson, tell).boxed(),
+        },
+        Self {
+            name: "redis",
+            what: observed(
+                "The Redis of two instances is killed and comes back empty; three clicks \
+                 meanwhile",
+                "Le Redis de deux instances est tué et revient vide ; trois clics entre-temps",
+            ),
+            place: Place::Proxied,
+            run: |subject, tell| redis(subject.lesson, tell).boxed(),
         },
     ];
 
@@ -167,12 +202,16 @@ impl Drill {
         Self::ALL.iter().find(|drill| drill.name == name)
     }
 
-    /// Runs the drill on a lesson.
+    /// Runs the drill on a lesson, alone or with others.
     ///
     /// # Errors
     /// When the lesson does not stand it.
-    pub async fn run(&self, lesson: Lesson, tell: Teller) -> Result<Observed> {
-        (self.run)(lesson, tell).await
+    pub async fn run(
+        &self,
+        subject: impl Into<Subject>,
+        tell: Teller,
+    ) -> Result<Observed> {
+        (self.run)(subject.into(), tell).await
     }
 }
 
@@ -180,21 +219,40 @@ impl Drill {
 struct Page {
     server: Server,
     relay: Relay,
+    view: View,
+}
+
+impl Page {
+    async fn open(subject: Subject, network: Network, tell: Teller) -> Result<Self> {
+        let server = Server::start(subject)?;
+        let relay = Relay::start(server.address, None).await?;
+        relay.set(network);
+        let view = View::open(relay.address).await?;
+        tell.say(&format!(
+            "{subject} runs behind a relay; its page is open in a browser"
+        ));
+        Ok(Self { server, relay, view })
+    }
+}
+
+impl Deref for Page {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+/// A page open in a browser.
+struct View {
     tab: Tab,
     _window: Window,
 }
 
-impl Page {
-    async fn open(lesson: Lesson, network: Network, tell: Teller) -> Result<Self> {
-        let server = Server::start(lesson)?;
-        let relay = Relay::start(server.address, None).await?;
-        relay.set(network);
+impl View {
+    async fn open(address: SocketAddr) -> Result<Self> {
         let window = Window::open().await?;
-        let tab = window.tab(relay.address, "en").await?;
-        tell.say(&format!(
-            "{lesson} runs behind a relay; its page is open in a browser"
-        ));
-        Ok(Self { server, relay, tab, _window: window })
+        Ok(Self { tab: window.tab(address, "en").await?, _window: window })
     }
 
     async fn click(&self, times: u64, tell: Teller) -> Result<()> {
@@ -244,8 +302,8 @@ async fn state(server: &Server) -> Result<Snapshot> {
     connect(server).await?.next().await
 }
 
-async fn restart(lesson: Lesson, tell: Teller) -> Result<Observed> {
-    let mut page = Page::open(lesson, Network::Good, tell).await?;
+async fn restart(subject: Subject, tell: Teller) -> Result<Observed> {
+    let mut page = Page::open(subject, Network::Good, tell).await?;
     page.tab.is_live().await?;
     page.click(1, tell).await?;
     page.tab.shows(1).await?;
@@ -255,7 +313,7 @@ async fn restart(lesson: Lesson, tell: Teller) -> Result<Observed> {
     page.tab.is_lost(LIMIT).await?;
     page.click(3, tell).await?;
     sleep(Duration::from_secs(2)).await;
-    page.server = Server::start_again(lesson, address)?;
+    page.server = Server::start_again(subject, address)?;
     tell.say("the server runs again, and counts from zero");
     page.settled().await?;
     let counted = state(&page.server).await?.version;
@@ -263,8 +321,58 @@ async fn restart(lesson: Lesson, tell: Teller) -> Result<Observed> {
     page.fate(3, counted, tell).await
 }
 
-async fn cut(lesson: Lesson, tell: Teller) -> Result<Observed> {
-    let page = Page::open(lesson, Network::Good, tell).await?;
+/// Two instances behind nginx, and their page open in a browser.
+async fn behind_nginx(lesson: Lesson, tell: Teller) -> Result<(Cluster, View)> {
+    let cluster = Cluster::start(lesson, 2)?.with_nginx()?;
+    let address = cluster.nginx.as_ref().context("no nginx")?.address;
+    let view = View::open(address).await?;
+    tell.say(&format!(
+        "two instances of {lesson} run behind nginx; their page is open in a browser"
+    ));
+    view.tab.is_live().await?;
+    view.click(1, tell).await?;
+    view.tab.shows(1).await?;
+    Ok((cluster, view))
+}
+
+async fn instance(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    let (mut cluster, view) = behind_nginx(lesson, tell).await?;
+    for (killed, name) in ["first", "second"].into_iter().enumerate() {
+        cluster.instances[killed].kill()?;
+        tell.say(&format!("the {name} instance is killed"));
+        // Until a page that was connected to it has noticed.
+        sleep(Duration::from_secs(1)).await;
+        view.settled().await?;
+        view.click(3, tell).await?;
+        view.settled().await?;
+        let address = cluster.instances[killed].address;
+        cluster.instances[killed] = cluster.redis.instance_at(lesson, address)?;
+        tell.say(&format!("the {name} instance runs again"));
+    }
+    let counted = state(&cluster.instances[0]).await?.version;
+    view.tab.shows(counted.try_into()?).await?;
+    view.fate(6, counted - 1, tell).await
+}
+
+async fn redis(lesson: Lesson, tell: Teller) -> Result<Observed> {
+    let (mut cluster, view) = behind_nginx(lesson, tell).await?;
+    cluster.redis.kill();
+    tell.say("Redis is killed");
+    let stale = "document.querySelector('#status').dataset.state === 'stale'";
+    view.tab.until(LIMIT, stale).await?;
+    tell.say(&format!("the page says {:?}", view.text("status").await?));
+    view.click(3, tell).await?;
+    sleep(Duration::from_secs(2)).await;
+    cluster.redis.start_again()?;
+    tell.say("Redis runs again, and is empty");
+    view.settled().await?;
+    let counted = state(&cluster.instances[0]).await?.version;
+    view.tab.shows(counted.try_into()?).await?;
+    view.fate(3, counted, tell).await
+}
+
+async fn cut(subject: Subject, tell: Teller) -> Result<Observed> {
+    let page = Page::open(subject, Network::Good, tell).await?;
     page.tab.is_live().await?;
     page.relay.set(Network::Down);
     tell.say("the network is cut");
@@ -279,8 +387,8 @@ async fn cut(lesson: Lesson, tell: Teller) -> Result<Observed> {
     page.fate(5, counted, tell).await
 }
 
-async fn freeze(lesson: Lesson, tell: Teller) -> Result<Observed> {
-    let page = Page::open(lesson, Network::Good, tell).await?;
+async fn freeze(subject: Subject, tell: Teller) -> Result<Observed> {
+    let page = Page::open(subject, Network::Good, tell).await?;
     page.tab.is_live().await?;
     page.relay.set(Network::Frozen);
     tell.say("the network moves no byte any more, and nobody is told");
@@ -304,8 +412,8 @@ const UNKNOWN: Observed = observed(
     "revient seul ; le sort des clics est inconnu, et la page le dit",
 );
 
-async fn buffer(lesson: Lesson, tell: Teller) -> Result<Observed> {
-    let page = Page::open(lesson, Network::Good, tell).await?;
+async fn buffer(subject: Subject, tell: Teller) -> Result<Observed> {
+    let page = Page::open(subject, Network::Good, tell).await?;
     page.tab.is_live().await?;
     page.relay.set(Network::Down);
     page.tab.is_lost(LIMIT).await?;
@@ -332,9 +440,9 @@ async fn buffer(lesson: Lesson, tell: Teller) -> Result<Observed> {
     })
 }
 
-async fn idle(lesson: Lesson, tell: Teller) -> Result<Observed> {
+async fn idle(subject: Subject, tell: Teller) -> Result<Observed> {
     let network = Network::Impatient(Duration::from_secs(20));
-    let page = Page::open(lesson, network, tell).await?;
+    let page = Page::open(subject, network, tell).await?;
     page.tab.is_live().await?;
     let watch = "globalThis.states = new Set(); setInterval(() =>
         states.add(document.querySelector('#status').dataset.state), 50); 1";
@@ -383,21 +491,21 @@ async fn descriptors_return(
     }
 }
 
-async fn stall(lesson: Lesson, tell: Teller) -> Result<Observed> {
+async fn stall(subject: Subject, tell: Teller) -> Result<Observed> {
     const CHANGES: u64 = 10_000;
     /// What the server may grow by: far less than 10 000 snapshots for each stalled client.
     const GROWTH: u64 = 16 * 1024;
     /// 20 s without an acknowledgement (`TCP_USER_TIMEOUT`), which the kernel notices at its
     /// next probe; its probes are up to twice as far apart each time.
     const DROPPED_WITHIN: Duration = Duration::from_secs(90);
-    let server = Server::start(lesson)?;
+    let server = Server::start(subject)?;
     let mut reader = connect(&server).await?;
     let mut sender = connect(&server).await?;
     sender.next().await?;
     reader.next().await?;
     let (memory, descriptors) = footprint(server.pid())?;
     let mut stalled = Raw::subscribe(&server).await?;
-    if lesson == Lesson::Polling {
+    if subject.lesson == Lesson::Polling {
         // A poll has one answer; many polls at once have as many.
         let poll = raw::request(&server, "GET", "/counter", "", "");
         stalled.write(poll.repeat(500).as_bytes()).await?;
@@ -431,10 +539,10 @@ async fn stall(lesson: Lesson, tell: Teller) -> Result<Observed> {
     ))
 }
 
-async fn crowd(lesson: Lesson, tell: Teller) -> Result<Observed> {
+async fn crowd(subject: Subject, tell: Teller) -> Result<Observed> {
     const CLIENTS: usize = 2000;
     allow_descriptors(2 * CLIENTS as u64)?;
-    let server = Server::start(lesson)?;
+    let server = Server::start(subject)?;
     let mut crowd = Vec::new();
     for _ in 0..CLIENTS / 50 {
         crowd.extend(try_join_all((0..50).map(|_| connect(&server))).await?);
@@ -454,13 +562,13 @@ async fn crowd(lesson: Lesson, tell: Teller) -> Result<Observed> {
 }
 
 /// Each client is a descriptor here and one in the server, which inherits the limit.
-async fn vanish(lesson: Lesson, tell: Teller) -> Result<Observed> {
+async fn vanish(subject: Subject, tell: Teller) -> Result<Observed> {
     const ROUNDS: usize = 200;
     /// For two thousand clients: two kilobytes each would be a leak.
     const GROWTH: u64 = 4 * 1024;
     /// How long lesson 4 waits for a client that does not join a namespace.
     const FORGOTTEN: Duration = Duration::from_secs(15);
-    let server = Server::start(lesson)?;
+    let server = Server::start(subject)?;
     let (mut before, descriptors) = at_rest(&server).await?;
     // The allocator keeps what the busiest moment needed, so the first times may grow. What
     // is never given back grows every time.
@@ -469,7 +577,7 @@ async fn vanish(lesson: Lesson, tell: Teller) -> Result<Observed> {
             try_join_all((0..10).map(|_| Raw::subscribe(&server))).await?;
         }
         descriptors_return(server.pid(), descriptors, 3 * LIMIT).await?;
-        if lesson == Lesson::SocketIo {
+        if subject.lesson == Lesson::SocketIo {
             sleep(FORGOTTEN).await;
         }
         let (now, _) = footprint(server.pid())?;
@@ -485,8 +593,8 @@ async fn vanish(lesson: Lesson, tell: Teller) -> Result<Observed> {
     bail!("the server grows each time")
 }
 
-async fn slow_heads(lesson: Lesson, tell: Teller) -> Result<Observed> {
-    let server = Server::start(lesson)?;
+async fn slow_heads(subject: Subject, tell: Teller) -> Result<Observed> {
+    let server = Server::start(subject)?;
     let (_, descriptors) = at_rest(&server).await?;
     let mut slow = Vec::new();
     for _ in 0..100 {
@@ -564,10 +672,10 @@ impl Random {
     }
 }
 
-async fn garbage(lesson: Lesson, tell: Teller) -> Result<Observed> {
+async fn garbage(subject: Subject, tell: Teller) -> Result<Observed> {
     const BATCHES: usize = 1000;
     const EACH: usize = 100;
-    let mut server = Server::start(lesson)?;
+    let mut server = Server::start(subject)?;
     let mut random = Random(0x5eed);
     let mut good = connect(&server).await?;
     let mut accepted = 0;

@@ -13,7 +13,7 @@ use compare::{
     Cluster, Lesson, Place, Server,
     cluster::{CONFIGURATION, Nginx, is_taken},
     drills::{Drill, Teller},
-    measure::{self, Options, floor::Floor},
+    measure::{self, Options, floor::Floor, scale},
     relay::Relay,
     wire,
 };
@@ -49,6 +49,8 @@ enum Command {
     },
     /// Runs the same workload over the four lessons, and shows what each costs
     Measure(Options),
+    /// Shows what it costs to share the counter, and how long it takes to recover
+    Scale(scale::Options),
     /// Counts the instructions of a lesson per delivery, by crate; needs valgrind
     #[cfg(unix)]
     Profile {
@@ -97,6 +99,7 @@ fn run(command: Command) -> Result<()> {
         Command::Measure(options) => {
             LocalSet::new().block_on(&one, measure::run(options))
         }
+        Command::Scale(options) => many()?.block_on(scale::run(options)),
         #[cfg(unix)]
         Command::Profile { lesson } => {
             let profile = measure::profile::profile(named(&lesson)?);

@@ -39,12 +39,31 @@ impl Raw {
         Ok(Self { stream, unread: Vec::new() })
     }
 
+    /// Connects, with as much room as the system gives.
+    ///
+    /// # Errors
+    /// When the server does not accept.
+    pub async fn roomy(server: &Server) -> Result<Self> {
+        let connecting = TcpStream::connect(server.address);
+        let stream = limited("connection", connecting).await??;
+        Ok(Self { stream, unread: Vec::new() })
+    }
+
     /// Follows the counter, without reading what the server sends about it.
     ///
     /// # Errors
     /// When the request cannot be written.
     pub async fn subscribe(server: &Server) -> Result<Self> {
-        let mut raw = Self::connect(server).await?;
+        Self::connect(server).await?.follow(server).await
+    }
+
+    /// Follows the counter over this connection, without reading what the server sends
+    /// about it.
+    ///
+    /// # Errors
+    /// When the request cannot be written.
+    pub async fn follow(self, server: &Server) -> Result<Self> {
+        let mut raw = self;
         let get = |path, headers| request(server, "GET", path, headers, "");
         match server.lesson {
             Lesson::Polling => raw.write(get("/counter", "").as_bytes()).await?,

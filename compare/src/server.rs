@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    cluster::{Cluster, Place},
+    cluster::{Cluster, Place, Redis},
     peers::{Runtime, Subject},
 };
 
@@ -197,6 +197,19 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The ids of the processes of all instances that clients reach through this one.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        let others = self.company.iter().flat_map(|company| &company.instances);
+        [self.pid()].into_iter().chain(others.map(Self::pid)).collect()
+    }
+
+    /// Where the counter is, when this one shares it with others.
+    #[must_use]
+    pub fn redis(&self) -> Option<&Redis> {
+        self.company.as_ref().map(|company| &company.redis)
     }
 
     /// Sends a signal to the process, such as `SIGTERM`.

@@ -4,7 +4,7 @@ use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use compare::{
-    Lesson,
+    Lesson, Place,
     measure::{
         book::{Language, plots, tables},
         cores::Cores,
@@ -13,18 +13,23 @@ use compare::{
     },
 };
 use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
 
 fn main() {
     let arguments = Arguments::from_args();
     let trial = |name, run: fn() -> Result<()>| {
         Trial::test(name, move || run().map_err(|e| Failed::from(format!("{e:#}"))))
     };
-    let all = vec![
+    let mut all = vec![
         trial("tiny_comparison", tiny_comparison),
         trial("polling_agrees_with_arithmetic", polling_agrees_with_arithmetic),
         trial("too_many_clients", too_many_clients),
         trial("figures", figures),
     ];
+    match Place::Proxied.lacks() {
+        None => all.push(trial("tiny_scale", tiny_scale)),
+        Some(lacks) => println!("not run: tiny_scale: {lacks}"),
+    }
     libtest_mimic::run(&arguments, all).exit();
 }
 
@@ -133,6 +138,39 @@ fn polling_agrees_with_arithmetic() -> Result<()> {
     let answer = idle.down / idle.requests;
     // One answer of each client may come after the time is over.
     ensure!((150.0..400.0).contains(&answer), "{answer} bytes per answer");
+    Ok(())
+}
+
+/// What it costs to share the counter: every lesson in every setup, and Redis only where
+/// there is one.
+fn tiny_scale() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("report.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
+    let output =
+        command.args(["scale", "--rounds", "1", "--json"]).arg(&file).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{errors}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
+    let samples = report["samples"].as_array().context("no samples")?;
+    ensure!(samples.len() == 4 * 4, "{report}");
+    for sample in samples {
+        let alone = sample["setup"] == "Memory";
+        ensure!(sample["redis"].is_null() == (alone || cfg!(not(target_os = "linux"))));
+        let of = |name: &str| sample[name].as_f64().unwrap_or_default();
+        ensure!(of("commands") > 0.0 && of("delay") > 0.0, "{sample}");
+        ensure!(of("delay") <= of("p99"), "{sample}");
+    }
+    let recovery = report["recoveries"][0].as_object().context("no recovery")?;
+    ensure!(recovery.len() == 4 && recovery.values().all(|ms| ms.as_f64() > Some(0.0)));
+    let text = String::from_utf8(output.stdout)?;
+    // Two tables with a header and a rule each.
+    ensure!(
+        text.lines().filter(|line| line.starts_with('|')).count() == 18 + 6,
+        "{text}"
+    );
+    // A lesson alone is the measure of itself.
+    ensure!(text.matches(" 1.00 |").count() > 2 * 4, "{text}");
     Ok(())
 }
 

@@ -1,12 +1,16 @@
 //! The report as tables and plots, in both languages of the book.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
 use super::{
     plot::{Bar, Plot},
-    report::{Figure, Machine, Measured, Report},
+    report::{Figure, Measured, Report},
     run::{Idle, Sample, Waiting},
 };
 use crate::Runtime;
@@ -21,7 +25,7 @@ pub enum Language {
 }
 
 impl Language {
-    fn say<'a>(self, en: &'a str, fr: &'a str) -> &'a str {
+    pub(super) fn say<'a>(self, en: &'a str, fr: &'a str) -> &'a str {
         match self {
             Self::English => en,
             Self::French => fr,
@@ -44,7 +48,7 @@ impl Language {
     }
 
     /// The median, and the smallest and the largest when there are several.
-    fn figure(self, figure: Option<Figure>) -> String {
+    pub(super) fn figure(self, figure: Option<Figure>) -> String {
         match figure {
             None => "–".to_owned(),
             Some(Figure { median, min, max }) if min == max => self.number(median),
@@ -55,6 +59,19 @@ impl Language {
                 self.number(max)
             ),
         }
+    }
+
+    /// A whole number with its thousands set apart.
+    pub(super) fn thousands(self, number: f64) -> String {
+        let digits = format!("{number:.0}");
+        let mut text = String::new();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                text.push_str(self.say(",", "\u{a0}"));
+            }
+            text.push(digit);
+        }
+        text
     }
 
     fn percent(self, share: f64) -> String {
@@ -253,13 +270,7 @@ fn conditions(report: &Report, language: Language) -> String {
         .collect();
     let versions = versions.join(", ");
     let Report { date, machine, command, clients, changes, rounds, .. } = report;
-    let Machine { processor, cores, memory, system } = machine;
-    let (cores_word, gigabytes) = match language {
-        Language::English => ("cores", "GB"),
-        Language::French => ("cœurs", "Go"),
-    };
-    let machine =
-        format!("{processor}, {cores} {cores_word}, {memory:.0} {gigabytes}, {system}");
+    let machine = machine.line(language);
     let (every, poll) = (report.every, language.number(report.poll / 1000.0));
     let mut text = match language {
         Language::English => format!(
@@ -318,7 +329,7 @@ fn name(measured: &Measured, language: Language) -> String {
 }
 
 /// Adds a table whose columns are aligned in plain text too.
-fn table(text: &mut String, header: &[&str], rows: Vec<Vec<String>>) {
+pub(super) fn table(text: &mut String, header: &[&str], rows: Vec<Vec<String>>) {
     let header: Vec<String> = header.iter().map(|&cell| cell.to_owned()).collect();
     let width = |column: usize| {
         let cells = rows.iter().chain([&header]).map(|row| row[column].chars().count());
@@ -412,37 +423,61 @@ pub fn plots(report: &Report, language: Language) -> Vec<(&'static str, Plot)> {
     all.into_iter().filter(|(_, plot)| !plot.bars.is_empty()).collect()
 }
 
-const BEGIN: &str = "<!-- compare: begin -->\n";
-const END: &str = "<!-- compare: end -->";
-
 /// Writes tables and plots into the chapter `comparison` of both languages, between its
 /// markers.
 ///
 /// # Errors
 /// When a chapter or one of its markers is missing, or cannot be written.
 pub fn write(report: &Report) -> Result<()> {
-    for (language, folder) in [(Language::French, "fr"), (Language::English, "en")] {
-        let book = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(folder);
-        fs::create_dir_all(book.join("images"))?;
-        let mut images = String::new();
+    let mut images = [String::new(), String::new()];
+    for (language, images) in LANGUAGES.into_iter().zip(&mut images) {
+        let folder = folder(language).join("images");
+        fs::create_dir_all(&folder)?;
         for (file, plot) in plots(report, language) {
-            fs::write(book.join(format!("images/{file}.svg")), plot.svg())?;
+            fs::write(folder.join(file).with_extension("svg"), plot.svg())?;
             let _ = writeln!(images, "\n![{}](images/{file}.svg)", plot.description());
         }
-        let path = book.join("comparison.md");
-        let chapter = fs::read_to_string(&path)
+    }
+    write_between("comparison", "compare", |language| {
+        let images = &images[usize::from(language != LANGUAGES[0])];
+        format!("{}{images}", tables(report, language))
+    })
+}
+
+const LANGUAGES: [Language; 2] = [Language::French, Language::English];
+
+fn folder(language: Language) -> PathBuf {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    docs.join(language.say("en", "fr"))
+}
+
+/// Writes what was measured into a chapter of both languages, between the markers of this
+/// name.
+///
+/// # Errors
+/// When a chapter or one of its markers is missing, or cannot be written.
+pub fn write_between(
+    chapter: &str,
+    markers: &str,
+    measured: impl Fn(Language) -> String,
+) -> Result<()> {
+    for language in LANGUAGES {
+        let path = folder(language).join(chapter).with_extension("md");
+        let page = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let inside = format!("\n{}{images}\n", tables(report, language));
-        let chapter = replace(&chapter, &inside)
+        let inside = format!("\n{}\n", measured(language));
+        let page = replace(&page, markers, &inside)
             .with_context(|| format!("{} has no markers", path.display()))?;
-        fs::write(&path, chapter)?;
+        fs::write(&path, page)?;
     }
     Ok(())
 }
 
-/// The chapter with `inside` between its markers.
-fn replace(chapter: &str, inside: &str) -> Option<String> {
-    let (before, rest) = chapter.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{inside}{END}{after}"))
+/// The page with `inside` between its markers.
+fn replace(page: &str, markers: &str, inside: &str) -> Option<String> {
+    let begin = format!("<!-- {markers}: begin -->\n");
+    let end = format!("<!-- {markers}: end -->");
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{inside}{end}{after}"))
 }

@@ -9,6 +9,7 @@ pub mod plot;
 pub mod profile;
 pub mod report;
 pub mod run;
+pub mod scale;
 pub mod traffic;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};

@@ -188,7 +188,18 @@ pub struct Machine {
 }
 
 impl Machine {
-    fn this() -> Self {
+    /// The machine in one line.
+    #[must_use]
+    pub(super) fn line(&self, language: Language) -> String {
+        let Self { processor, cores, memory, system } = self;
+        let (cores_word, gigabytes) =
+            (language.say("cores", "cœurs"), language.say("GB", "Go"));
+        format!("{processor}, {cores} {cores_word}, {memory:.0} {gigabytes}, {system}")
+    }
+
+    /// This machine.
+    #[must_use]
+    pub(super) fn this() -> Self {
         let line = |file: &str, name: &str| {
             let text = fs::read_to_string(file).ok()?;
             let line = text.lines().find(|line| line.starts_with(name))?;
