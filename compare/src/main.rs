@@ -153,7 +153,7 @@ async fn cluster(lesson: &str, count: usize) -> Result<()> {
             None
         }
     };
-    Ok(tokio::signal::ctrl_c().await?)
+    stopped().await
 }
 
 async fn wire(lesson: &str) -> Result<()> {
@@ -163,5 +163,21 @@ async fn wire(lesson: &str) -> Result<()> {
     let tap = wire::tap(lesson, out.is_terminal(), out);
     let relay = Relay::start(server.address, Some(tap)).await?;
     println!("open http://{} and click; Ctrl-C ends", relay.address);
-    Ok(tokio::signal::ctrl_c().await?)
+    stopped().await
+}
+
+/// Waits until this program is told to end: what it started ends with it.
+async fn stopped() -> Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            asked = tokio::signal::ctrl_c() => asked?,
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
 }

@@ -62,6 +62,7 @@ fn main() {
         value_saturates_and_ids_are_forgotten,
         foreign_publication_is_ignored,
     );
+    trial!(Place::Shared, Lesson::Polling; own_command_is_seen);
     trial!(Place::Proxied, Lesson::SocketIo; long_polling_needs_stickiness);
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -375,6 +376,29 @@ async fn one_client_is_served_in_order(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
+/// Whoever has an answer finds what it says when he asks the same instance.
+async fn own_command_is_seen(lesson: Lesson) -> Result<()> {
+    const TIMES: usize = 300;
+    let redis = Redis::start()?;
+    let instance = &redis.instance(lesson)?;
+    let increment = r#"{"type":"increment"}"#;
+    let post = raw::request(instance, "POST", "/counter", "", increment);
+    let get = raw::request(instance, "GET", "/counter", "", "");
+    let both = format!("{post}{get}").repeat(TIMES);
+    let mut raw = Raw::roomy(instance).await?;
+    let (answers, _) =
+        raw.exchange(both.as_bytes(), br#""version":"#, 2 * TIMES).await?;
+    let answers = String::from_utf8(answers)?;
+    let values = answers.split(r#"{"value":"#).skip(1);
+    let values: Vec<i64> = values
+        .map(|rest| Ok(rest.split(',').next().unwrap_or_default().parse()?))
+        .collect::<Result<_>>()?;
+    for (pair, count) in values.chunks(2).zip(1..) {
+        ensure!(pair == [count, count], "{pair:?} is not {count} twice");
+    }
+    Ok(())
+}
+
 /// One Redis makes one counter of four lessons.
 async fn one_counter_on_four_transports(_: Lesson) -> Result<()> {
     let redis = Redis::start()?;
@@ -415,15 +439,24 @@ async fn value_saturates_and_ids_are_forgotten(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
+/// All databases of a Redis share its channels, and so does whoever else uses it.
 async fn foreign_publication_is_ignored(lesson: Lesson) -> Result<()> {
     let redis = Redis::start()?;
+    let mut other = lesson.command()?;
+    let other = Server::spawn(lesson, other.env("REDIS_URL", redis.url() + "/1"))?;
     let mut instance = redis.instance(lesson)?;
     let mut client = connect(&instance).await?;
     for text in ["''", "nonsense", "'run 1 2 3'", "'run -1 0'", "'run 1 4294967296'"] {
         redis.say(&format!("PUBLISH {{counter}}@0 {text}"))?;
     }
+    let mut apart = connect(&other).await?;
+    for version in 1..=3 {
+        apart.send("decrement").await?;
+        sees(&mut *apart, -version, version.try_into()?).await?;
+    }
     client.send("increment").await?;
-    sees(&mut *client, 1, 1).await?;
+    let first = until(&mut *client, |snapshot| snapshot.version > 0).await?;
+    ensure!(first == Snapshot::new(1, 1), "{first:?}");
     instance.kill()
 }
 

@@ -4,23 +4,31 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use compare::{Lesson, Server};
+use compare::{Lesson, Place, Server, Subject};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
-    let trials = Lesson::ALL.map(|lesson| {
-        Trial::test(format!("{lesson}::interop"), move || {
-            interop(lesson).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit();
+    let mut trials = Vec::new();
+    for place in [Place::Alone, Place::Shared] {
+        if let Some(lacks) = place.lacks() {
+            println!("not run: interop with {}: {lacks}", place.name());
+            continue;
+        }
+        for lesson in Lesson::ALL {
+            let subject = Subject { place, ..lesson.into() };
+            trials.push(Trial::test(format!("{subject}::interop"), move || {
+                interop(subject).map_err(|error| Failed::from(format!("{error:#}")))
+            }));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-fn interop(lesson: Lesson) -> Result<()> {
+fn interop(subject: Subject) -> Result<()> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop.mjs");
-    let server = Server::start(lesson)?;
+    let server = Server::start(subject)?;
     let mut node = Command::new("node");
-    node.args([script, lesson.name(), &server.url("")]);
+    node.args([script, subject.lesson.name(), &server.url("")]);
     let output = node.output().context("cannot run node")?;
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);

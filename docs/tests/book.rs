@@ -41,6 +41,10 @@ fn main() -> Result<ExitCode> {
     }
     for blocks in Blocks::of(&book)? {
         let name = blocks.name.clone();
+        if let Some(lacks) = blocks.lack() {
+            println!("not run: {name}: {lacks}");
+            continue;
+        }
         trials.push(Trial::test(name, move || told(blocks.run().map(|it| it.1))));
     }
     trials.push(Trial::test("site", move || told(site::faults(&book))));
@@ -50,7 +54,8 @@ fn main() -> Result<ExitCode> {
 /// Writes code and output into the pages as they are now.
 fn refresh(book: &Book, arguments: &Arguments) -> Result<Conclusion> {
     let printed = Arc::new(Mutex::new(Vec::new()));
-    let trials = Blocks::of(book)?.into_iter().map(|blocks| {
+    let can_run = |blocks: &Blocks| blocks.lack().is_none();
+    let trials = Blocks::of(book)?.into_iter().filter(can_run).map(|blocks| {
         let printed = printed.clone();
         Trial::test(blocks.name.clone(), move || {
             let (now, faults) = blocks.run().map_err(|error| format!("{error:#}"))?;

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use futures_util::future::{select, try_join_all};
+use futures_util::future::{select, try_join, try_join_all};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -32,6 +32,11 @@ const COMMANDS: usize = 500;
 
 /// Commands that are sent one after the other, to see how long each takes.
 const ALONE: u64 = 300;
+
+/// Clients that follow the counter, how many changes they see, and the time between two.
+const FOLLOWERS: usize = 100;
+const CHANGES: u64 = 50;
+const EVERY: Duration = Duration::from_millis(20);
 
 /// How long Redis stays away: by then the pauses between two attempts are at their longest.
 const AWAY: Duration = Duration::from_secs(4);
@@ -88,6 +93,10 @@ struct Sample {
     cpu: Option<f64>,
     /// CPU of Redis per command, in µs.
     redis: Option<f64>,
+    /// CPU of all instances per delivery, in µs; polling delivers nothing by itself.
+    delivery: Option<f64>,
+    /// CPU of Redis per delivery, in µs.
+    redis_delivery: Option<f64>,
     /// From a command, sent when nothing else happens, to the state that it made in a client
     /// of the other instance; for polling, to its answer. Median and p99, in ms.
     delay: f64,
@@ -180,17 +189,29 @@ async fn measure(lesson: Lesson, setup: Setup) -> Result<Sample> {
         let instances: Option<f64> = server.pids().into_iter().map(of).sum();
         (instances, redis.and_then(|redis| of(redis.pid())))
     };
-    let before = cpu();
+    let each = |after: Option<f64>, before: Option<f64>, count: f64| {
+        Some((after? - before?) / count)
+    };
+    let idle = cpu();
     let took = commands(&server).await?;
-    let after = cpu();
+    let busy = cpu();
     let all = (CONNECTIONS * COMMANDS) as f64;
-    let each = |after: Option<f64>, before: Option<f64>| Some((after? - before?) / all);
+    let (mut delivery, mut redis_delivery) = (None, None);
+    if lesson != Lesson::Polling {
+        let before = deliver(&server, cpu).await?;
+        let after = cpu();
+        let deliveries = FOLLOWERS as f64 * CHANGES as f64;
+        delivery = each(after.0, before.0, deliveries);
+        redis_delivery = each(after.1, before.1, deliveries);
+    }
     Ok(Sample {
         lesson: lesson.to_string(),
         setup,
         commands: all / took.as_secs_f64(),
-        cpu: each(after.0, before.0),
-        redis: each(after.1, before.1),
+        cpu: each(busy.0, idle.0, all),
+        redis: each(busy.1, idle.1, all),
+        delivery,
+        redis_delivery,
         delay,
         p99,
     })
@@ -265,6 +286,30 @@ async fn commands(server: &Server) -> Result<Duration> {
     Ok(took)
 }
 
+/// Has many clients see a few changes. Returns the CPU that was used until they were all
+/// connected.
+async fn deliver<T>(server: &Server, cpu: impl Fn() -> T) -> Result<T> {
+    let mut followers = Vec::new();
+    for _ in 0..FOLLOWERS {
+        let mut follower = connect(server).await?;
+        follower.next().await?;
+        followers.push(follower);
+    }
+    let mut sender = connect(server).await?;
+    let last = sender.next().await?.version + CHANGES;
+    let before = cpu();
+    let sending = async {
+        for _ in 0..CHANGES {
+            sender.send("increment").await?;
+            sleep(EVERY).await;
+        }
+        Ok(())
+    };
+    let following = try_join_all(followers.iter_mut().map(|it| until(&mut **it, last)));
+    try_join(sending, following).await?;
+    Ok(before)
+}
+
 async fn recovery(lesson: Lesson) -> Result<Recovery> {
     let ms = |started: Instant| started.elapsed().as_secs_f64() * 1000.0;
 
@@ -317,14 +362,14 @@ impl Report {
         let mut text = match language {
             Language::English => format!(
                 "`just scale`, {date}. {machine}; {redis}. {CONNECTIONS} connections with \
-                 {COMMANDS} commands each; then {ALONE} commands one by one. Medians of \
-                 {rounds} rounds, with the smallest and the largest. All processes share the \
+                 {COMMANDS} commands each; {ALONE} commands one by one; {CHANGES} changes for \
+                 {FOLLOWERS} clients. Medians of {rounds} rounds, with the smallest and the largest. All processes share the \
                  cores, the measuring one too.\n"
             ),
             Language::French => format!(
                 "`just scale`, {date}. {machine} ; {redis}. {CONNECTIONS} connexions de \
-                 {COMMANDS} commandes chacune ; puis {ALONE} commandes une à une. Médianes \
-                 de {rounds} tours, avec le plus petit et le plus grand. Tous les processus \
+                 {COMMANDS} commandes chacune ; {ALONE} commandes une à une ; {CHANGES} \
+                 changements pour {FOLLOWERS} clients. Médianes de {rounds} tours, avec le plus petit et le plus grand. Tous les processus \
                  partagent les cœurs, celui qui mesure aussi.\n"
             ),
         };
@@ -336,7 +381,8 @@ impl Report {
             say("Redis, µs per command", "Redis, µs par commande"),
             say("delay, ms", "délai, ms"),
             say("× alone", "× seule"),
-            "p99, ms",
+            say("instances, µs per delivery", "instances, µs par livraison"),
+            say("Redis, µs per delivery", "Redis, µs par livraison"),
         ];
         let mut rows = Vec::new();
         for lesson in Lesson::ALL {
@@ -373,7 +419,8 @@ impl Report {
                     median(figure(|s| s.redis)),
                     median(figure(|s| Some(s.delay))),
                     language.figure(ratio(|s| s.delay)),
-                    median(figure(|s| Some(s.p99))),
+                    median(figure(|s| s.delivery)),
+                    median(figure(|s| s.redis_delivery)),
                 ]);
             }
         }

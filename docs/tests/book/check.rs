@@ -30,7 +30,7 @@ pub const CHECKS: [(&str, Check); 7] = [
 ];
 
 /// Blocks of these languages are code of this repository, and say which.
-const CODE: [&str; 5] = ["rust", "js", "html", "toml", "nginx"];
+const CODE: [&str; 6] = ["rust", "js", "html", "toml", "nginx", "lua"];
 
 /// Blocks of these need not say where they come from.
 const FREE: [&str; 6] = ["console", "sh", "text", "mermaid", "json", "diff"];

@@ -67,7 +67,8 @@ fn no_recipe(words: &[&str], recipes: &[&str]) -> Option<String> {
         Lesson::ALL.iter().any(|lesson| lesson.name() == word)
             || Drill::named(word).is_some()
     };
-    let takes_names = ["run", "wire", "drill", "diff", "profile"].contains(recipe);
+    let takes_names =
+        ["run", "wire", "drill", "diff", "profile", "cluster"].contains(recipe);
     let unknown = words.find(|word| takes_names && !known(word))?;
     Some(format!("drill or lesson {unknown}"))
 }

@@ -1,20 +1,21 @@
 //! Runs the commands of a `console` block again, as it is defined for the authors.
 //!
 //! A block begins with fresh servers, which listen already. Its commands are `just run`,
-//! `just drill` and `just wire` with a lesson, and `curl` to the ports of the lessons.
+//! `just drill`, `just wire` and `just cluster` with a lesson, and `curl` to the ports of the
+//! lessons.
 //! `just wire` shows one client that connects, increments, and reads version 1.
 
 use std::{
     collections::BTreeMap,
     env,
-    io::{self, Write},
-    process::Command,
+    io::{self, BufRead, BufReader, Write},
+    process::{Command, Stdio},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use book::page::{Fence, Page};
-use compare::{Lesson, Server, connect, relay::Relay, wire};
+use compare::{Lesson, Place, Server, cluster::Reserved, connect, relay::Relay, wire};
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// What differs from run to run, and what stands for it when two runs are compared.
-const VARIES: [(&str, &str); 7] = [
+const VARIES: [(&str, &str); 8] = [
     // When an answer was given, and how long a drill has taken.
     (r"(?i)\bdate: .*", "date: …"),
     (r"^ *\d+\.\d s  ", "… s  "),
@@ -33,6 +34,8 @@ const VARIES: [(&str, &str); 7] = [
     (r#"("sid":"|\bsid=)[\w-]+"#, "$1…"),
     // The free port that `just wire` listens on.
     (r"127\.0\.0\.1:\d{5}\b", "127.0.0.1:…"),
+    // A process's number.
+    (r"\bprocess \d+", "process …"),
     // A WebSocket handshake's random key, and the answer to it.
     (r"(?i)\b(sec-websocket-(?:key|accept)): .*", "$1: …"),
     // Which curl it is.
@@ -77,6 +80,13 @@ impl Blocks {
             }
         }
         Ok(all.into_values().collect())
+    }
+
+    /// What the commands need that this machine lacks.
+    pub fn lack(&self) -> Option<String> {
+        let (_, block) = self.shown.first()?;
+        let needs = block.content.contains("$ just cluster");
+        needs.then(|| Place::Proxied.lacks()).flatten()
     }
 
     pub fn are_same(&self) -> bool {
@@ -204,6 +214,7 @@ impl Shell {
         match &*words.iter().map(String::as_str).collect::<Vec<_>>() {
             ["just", "run", lesson] => listening(named(lesson)?),
             ["just", "wire", lesson] => watch(named(lesson)?).await,
+            ["just", "cluster", lesson] => cluster(named(lesson)?),
             ["just", "drill", name, lesson] => {
                 output(Command::new(built("compare")?).args(["drill", name, lesson]))
             }
@@ -252,6 +263,22 @@ fn listening(lesson: Lesson) -> Result<String> {
         port.and_then(|(_, rest)| rest.split(':').next()).context(refusal.clone())?;
     let usual = server.url("").replace(&server.address.port().to_string(), port);
     Ok(format!("{lesson} listening on {usual}"))
+}
+
+/// What `just cluster` prints until it waits for Ctrl-C.
+fn cluster(lesson: Lesson) -> Result<String> {
+    let reserved = Reserved::any()?;
+    let port = reserved.address.port().to_string();
+    let mut command = Command::new(built("compare")?);
+    command.args(["cluster", lesson.name()]).env("PORT", &port);
+    let mut running = command.stdout(Stdio::piped()).spawn()?;
+    let mut printed = String::new();
+    let mut output = BufReader::new(running.stdout.take().context("no output")?);
+    while !printed.ends_with("Ctrl-C ends\n") && output.read_line(&mut printed)? > 0 {}
+    let pid = running.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status()?;
+    ensure!(running.wait()?.success(), "{printed}");
+    Ok(printed.replace(&format!(":{port}"), ":8080"))
 }
 
 /// What a program prints: its output, then its complaints.

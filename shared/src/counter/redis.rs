@@ -51,12 +51,12 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long nothing is sent to Redis before it is asked whether it still answers.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// The first pause between two attempts to connect; each is up to twice as long as the one
-/// before, and partly random.
+/// The first pause between two attempts to connect. Each is twice as long as the one before,
+/// and up to as much again by chance, so that not all servers come back at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest pause between two attempts to connect.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts to connect, before chance.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Commands that may wait for Redis; beyond, they are refused.
 const WAITING: usize = 16 * 1024;
