@@ -46,7 +46,7 @@ fn wrong(command: &str, recipes: &[&str]) -> Result<Option<String>> {
         ["just" | "rust-just", words @ ..] => Ok(no_recipe(words, recipes)),
         ["cargo", "test", words @ ..] => no_test(words),
         // As `protocol.md` names its proofs.
-        [suite @ ("contract" | "browser" | "drills" | "interop"), test] => {
+        [suite @ ("contract" | "browser" | "cluster" | "drills" | "interop"), test] => {
             no_test(&["--test", suite, test])
         }
         ["unit", test] => no_test(&["--lib", test]),
@@ -66,6 +66,7 @@ fn no_recipe(words: &[&str], recipes: &[&str]) -> Option<String> {
     let known = |word: &str| {
         Lesson::ALL.iter().any(|lesson| lesson.name() == word)
             || Drill::named(word).is_some()
+            || word.parse::<u8>().is_ok()
     };
     let takes_names =
         ["run", "wire", "drill", "diff", "profile", "cluster"].contains(recipe);

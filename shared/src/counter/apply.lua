@@ -2,23 +2,31 @@
 -- happens in Redis between the first line and the last.
 --
 -- KEYS: the counter (a hash); the ids of the commands applied (a sorted set, by version).
--- ARGV: the channel; a name for the run, if none has begun; how many ids are remembered;
--- then the id and the action of each command. Without commands it only publishes.
+-- ARGV: the channel; a name for a new run; how many ids are remembered; the run and the
+-- version that the caller knows; then the id and the action of each command. Without
+-- commands it only publishes.
 -- Returns the state after each command, then the newest: "run version value".
 
 local counter, ids = KEYS[1], KEYS[2]
 local channel, new_run, remembered = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local known_run, known_version = ARGV[4], tonumber(ARGV[5])
 
 redis.call('HSETNX', counter, 'run', new_run)
 local run, version, value = unpack(redis.call('HMGET', counter, 'run', 'version', 'value'))
 version, value = tonumber(version or 0), tonumber(value or 0)
+
+-- An older copy of the data has come back: its versions will be given to other states now.
+if run == known_run and version < known_version then
+  run = new_run
+  redis.call('HSET', counter, 'run', run)
+end
 
 local function state()
   return string.format('%s %.0f %.0f', run, version, value)
 end
 
 local states = {}
-for i = 4, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   local id, action = ARGV[i], ARGV[i + 1]
   if redis.call('ZADD', ids, 'NX', version + 1, id) == 1 then
     version = version + 1

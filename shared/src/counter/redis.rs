@@ -255,6 +255,8 @@ impl Redis {
     ) -> RedisResult<Vec<State>> {
         let mut script = self.script.prepare_invoke();
         script.key(&KEYS).arg(&self.channel).arg(new_run()).arg(REMEMBERED_IDS);
+        let known = self.counter.slot.borrow().clone();
+        script.arg(&*known.run).arg(known.update.snapshot.version);
         for Waiting { id, action, .. } in commands {
             script.arg(id).arg(action.name());
         }
