@@ -1,4 +1,5 @@
-//! The lessons from outside, on the command line. `just drill` and `just wire` call it.
+//! The lessons from outside, on the command line. `just drill`, `just wire`, `just cluster`,
+//! `just compare`, `just scale` and `just profile` call it.
 
 use std::{
     env,

@@ -34,9 +34,8 @@ fn main() {
     macro_rules! trial {
         ($place:expr, $lesson:expr; $($name:ident),* $(,)?) => {$(
             let title = format!("{}::{}", $lesson, stringify!($name));
-            if $place.lacks().is_none() {
-                trials.push(Trial::test(title, move || block_on($name($lesson))));
-            }
+            let trial = Trial::test(title, move || block_on($name($lesson)));
+            trials.push(trial.with_ignored_flag($place.lacks().is_some()));
         )*};
     }
     for lesson in Lesson::ALL {

@@ -39,14 +39,16 @@ use crate::{Action, Command, Refusal, Snapshot};
 /// Cluster (its specification, "Hash tags"): the same for both.
 const KEYS: [&str; 2] = ["{counter}", "{counter}:ids"];
 
-/// How many ids are remembered: about ten megabytes. A command without an id gets one too.
+/// How many ids are remembered: about twelve megabytes. A command without an id gets one too.
 const REMEMBERED_IDS: usize = 100_000;
 
 /// How long Redis may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long commands on their way wait for a Redis that has gone to come back.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long commands on their way wait for a Redis that has gone to come back. Together with
+/// `PATIENCE` less than the 3 s after which lesson 4's page repeats a command: the repeat
+/// would be refused as not applied, and nobody knows that.
+const GRACE: Duration = Duration::from_millis(1500);
 
 /// How long nothing is sent to Redis before it is asked whether it still answers.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -144,6 +146,10 @@ struct Redis {
 }
 
 /// One connection, from the subscription to the first error.
+///
+/// Not redis's `ConnectionManager`: it connects again by itself, where the state must be
+/// published again too, and an attempt that fails tells of the end of a connection on the
+/// channel of the next one.
 struct Session {
     connection: MultiplexedConnection,
     published: UnboundedReceiver<PushInfo>,
