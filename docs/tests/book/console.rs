@@ -139,7 +139,7 @@ fn commands(block: &str) -> Vec<(&str, String)> {
 ///
 /// What varies is replaced; the headers of a message, which actix-web does not order, are
 /// sorted; and what travels at the same time on a wire is sorted by connection and
-/// direction. Left out are the heartbeats of Engine.IO, the first of which comes at any
+/// direction, and acknowledgements before events. Left out are the heartbeats of Engine.IO, the first of which comes at any
 /// time, and empty lines at the end of an output.
 fn comparable(block: &str) -> Result<(Vec<usize>, Vec<String>)> {
     let mut lines: Vec<(usize, String)> =
@@ -166,6 +166,16 @@ fn comparable(block: &str) -> Result<(Vec<usize>, Vec<String>)> {
     lines.retain(|(_, line)| way(line).is_none_or(|way| way != *line));
     for run in lines.chunk_by_mut(|a, b| way(&a.1).is_some() == way(&b.1).is_some()) {
         run.sort_by_key(|(_, line)| way(line));
+    }
+    // An acknowledgement and the event of the same change go out in either order.
+    for at in 1..lines.len() {
+        let (before, line) = (&lines[at - 1].1, &lines[at].1);
+        if before.ends_with("(Socket.IO event)")
+            && line.ends_with("(Socket.IO acknowledgement)")
+            && way(before) == way(line)
+        {
+            lines.swap(at - 1, at);
+        }
     }
     let header = Regex::new(r"^(#\d+ [↑↓] )?[A-Za-z-]+: ")?;
     for message in lines.chunk_by_mut(|_, line| header.is_match(&line.1)) {
