@@ -148,8 +148,7 @@ struct Redis {
 /// One connection, from the subscription to the first error.
 ///
 /// Not redis's `ConnectionManager`: it connects again by itself, where the state must be
-/// published again too, and an attempt that fails tells of the end of a connection on the
-/// channel of the next one.
+/// published again too, and it keeps a connection on which answers no longer come.
 struct Session {
     connection: MultiplexedConnection,
     published: UnboundedReceiver<PushInfo>,
