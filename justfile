@@ -49,7 +49,7 @@ cluster LESSON INSTANCES="2": (client LESSON)
 compare *OPTIONS: (client "04-socketio") (peers OPTIONS)
     cargo run --release --bin compare -- measure {{ OPTIONS }}
 
-# Measure what Redis and a second instance cost, in about three minutes
+# Measure what Redis and a second instance cost, in about four minutes
 [group('follow the course')]
 scale *OPTIONS: (client "04-socketio")
     cargo run --release --bin compare -- scale {{ OPTIONS }}

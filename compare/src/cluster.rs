@@ -2,11 +2,10 @@
 //! real nginx in front.
 
 use std::{
-    env, fs,
+    fs,
     io::{BufRead, BufReader, ErrorKind, Write},
     iter,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread::sleep,
@@ -16,7 +15,10 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
+use which::{which, which_in};
 
+#[cfg(unix)]
+use crate::server::send_signal;
 use crate::{Lesson, Server};
 
 /// The configuration of nginx, for any of the lessons.
@@ -26,10 +28,9 @@ pub const CONFIGURATION: &str = include_str!("../nginx.conf");
 const SOON: Duration = Duration::from_secs(10);
 
 /// How a lesson is run.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Place {
     /// One process, which holds the counter.
-    #[default]
     Alone,
     /// Two instances with a Redis, and clients that take turns between them.
     Shared,
@@ -180,6 +181,15 @@ impl Redis {
         self.process.0.id()
     }
 
+    /// Sends a signal to its process, such as `SIGSTOP`.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
+        send_signal(self.pid(), signal)
+    }
+
     /// Its address for `REDIS_URL`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -294,14 +304,10 @@ impl Drop for Process {
 
 /// A command that runs a program of the system.
 fn installed(program: &str) -> Result<Command> {
-    // Where Debian has what only administrators are thought to run.
-    let system = Path::new("/usr/sbin").join(program);
-    let paths = env::var_os("PATH").unwrap_or_default();
-    let file = format!("{program}{}", env::consts::EXE_SUFFIX);
-    let known = env::split_paths(&paths).map(|folder| folder.join(&file));
-    let found = known.chain([system]).find(|path| path.is_file());
+    // Debian has in /usr/sbin what only administrators are thought to run.
+    let found = which(program).or_else(|_| which_in(program, Some("/usr/sbin"), "/"));
     let package = if program == "nginx" { "nginx-light" } else { program };
-    found.map(Command::new).with_context(|| {
+    found.ok().map(Command::new).with_context(|| {
         format!(
             "{program} is not installed; on Debian and Ubuntu: sudo apt install {package}"
         )

@@ -218,8 +218,7 @@ impl Server {
     /// When the process is gone.
     #[cfg(unix)]
     pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
-        let pid = nix::unistd::Pid::from_raw(self.pid().try_into()?);
-        Ok(nix::sys::signal::kill(pid, signal)?)
+        send_signal(self.pid(), signal)
     }
 
     /// Waits until the process has ended.
@@ -266,6 +265,13 @@ impl Drop for Server {
             panic!("{error}");
         }
     }
+}
+
+/// Sends a signal to a process.
+#[cfg(unix)]
+pub(crate) fn send_signal(pid: u32, signal: nix::sys::signal::Signal) -> Result<()> {
+    let pid = nix::unistd::Pid::from_raw(pid.try_into()?);
+    Ok(nix::sys::signal::kill(pid, signal)?)
 }
 
 /// Memory (KiB) and open descriptors of a process, as the kernel counts them.

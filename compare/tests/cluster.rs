@@ -240,21 +240,17 @@ async fn redis_comes_back_older(lesson: Lesson) -> Result<()> {
 /// Redis keeps its connections and answers nothing, as a machine does that has stopped.
 #[cfg(unix)]
 async fn redis_hangs(lesson: Lesson) -> Result<()> {
-    use nix::{
-        sys::signal::{Signal, kill},
-        unistd::Pid,
-    };
+    use nix::sys::signal::Signal;
     let cluster = Cluster::start(lesson, 1)?;
     let instance = &cluster.instances[0];
     let mut client = connect(instance).await?;
     client.send("increment").await?;
     sees(&mut *client, 1, 1).await?;
-    let redis = Pid::from_raw(cluster.redis.pid().try_into()?);
-    kill(redis, Signal::SIGSTOP)?;
+    cluster.redis.signal(Signal::SIGSTOP)?;
     // No command is needed to notice it.
     until(&mut *client, |snapshot| snapshot.stale).await?;
     is_refused(instance, NOT_APPLIED).await?;
-    kill(redis, Signal::SIGCONT)?;
+    cluster.redis.signal(Signal::SIGCONT)?;
     until(&mut *client, |snapshot| !snapshot.stale).await?;
     client.send("increment").await?;
     sees(&mut *client, 2, 2).await
@@ -264,19 +260,15 @@ async fn redis_hangs(lesson: Lesson) -> Result<()> {
 /// counts, and once.
 #[cfg(unix)]
 async fn fate_is_unknown(lesson: Lesson) -> Result<()> {
-    use nix::{
-        sys::signal::{Signal, kill},
-        unistd::Pid,
-    };
+    use nix::sys::signal::Signal;
     let cluster = Cluster::start(lesson, 1)?;
     let instance = &cluster.instances[0];
     let mut client = connect(instance).await?;
     client.next().await?;
-    let redis = Pid::from_raw(cluster.redis.pid().try_into()?);
-    kill(redis, Signal::SIGSTOP)?;
+    cluster.redis.signal(Signal::SIGSTOP)?;
     is_refused(instance, UNKNOWN).await?;
     is_refused(instance, NOT_APPLIED).await?;
-    kill(redis, Signal::SIGCONT)?;
+    cluster.redis.signal(Signal::SIGCONT)?;
     sees(&mut *client, 1, 1).await?;
     client.send("increment").await?;
     sees(&mut *client, 2, 2).await

@@ -45,8 +45,8 @@ const STALLED_AFTER: std::time::Duration = std::time::Duration::from_secs(20);
 /// At the stop it closes `counter`: every stream that follows it ends and tells its
 /// client. Without that, a stop would wait for streams that never end.
 ///
-/// When it cannot listen, or cannot reach Redis, it prints one line that says why, and ends the process with exit
-/// code 1.
+/// When it cannot listen, or cannot reach Redis, it prints one line that says why, and ends
+/// the process with exit code 1.
 ///
 /// # Errors
 /// What the server meets once it listens.

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use futures_util::future::{select, try_join, try_join_all};
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
@@ -221,17 +222,17 @@ async fn measure(lesson: Lesson, setup: Setup) -> Result<Sample> {
 async fn delay(server: &Server) -> Result<(f64, f64)> {
     let mut sender = connect(server).await?;
     let mut follower = connect(server).await?;
-    let mut delays = Vec::new();
+    let mut delays = Histogram::<u64>::new(3)?;
     for version in 1..=ALONE {
         let started = Instant::now();
         sender.send("increment").await?;
         if server.lesson != Lesson::Polling {
             until(&mut *follower, version).await?;
         }
-        delays.push(started.elapsed().as_secs_f64() * 1000.0);
+        delays.record(started.elapsed().as_nanos().try_into()?)?;
     }
-    delays.sort_by(f64::total_cmp);
-    Ok((delays[delays.len() / 2], delays[delays.len() * 99 / 100]))
+    let ms = |quantile| delays.value_at_quantile(quantile) as f64 / 1e6;
+    Ok((ms(0.5), ms(0.99)))
 }
 
 async fn until(client: &mut dyn Client, version: u64) -> Result<()> {
