@@ -19,7 +19,7 @@ use which::{which, which_in};
 
 #[cfg(unix)]
 use crate::server::send_signal;
-use crate::{Lesson, Server};
+use crate::{Lesson, Server, Snapshot};
 
 /// The configuration of nginx, for any of the lessons.
 pub const CONFIGURATION: &str = include_str!("../nginx.conf");
@@ -173,6 +173,21 @@ impl Redis {
         BufReader::new(connection).read_line(&mut line)?;
         ensure!(!line.starts_with('-'), "{command}: {line}");
         Ok(line.trim_end().to_owned())
+    }
+
+    /// The counter as it stands here, whatever the instances know of it by now: each finds
+    /// Redis again in its own time, and a publication reaches one before the other.
+    ///
+    /// # Errors
+    /// When it does not answer, or no instance has ever reached it.
+    pub fn counter(&self) -> Result<Snapshot> {
+        let fields = "redis.call('HMGET', KEYS[1], 'value', 'version')";
+        let script = format!("return redis.status_reply(table.concat({fields}, ' '))");
+        let line = self.say(&format!("EVAL \"{script}\" 1 {{counter}}"))?;
+        let numbers = line.strip_prefix('+').and_then(|line| line.split_once(' '));
+        let (value, version) =
+            numbers.with_context(|| format!("not a state: {line}"))?;
+        Ok(Snapshot::new(value.parse()?, version.parse()?))
     }
 
     /// Its process's id.
