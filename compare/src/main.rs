@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use compare::{
     Cluster, Lesson, Place, Server,
@@ -92,19 +92,23 @@ fn run(command: Command) -> Result<()> {
     let one = Builder::new_current_thread().enable_all().build()?;
     let many = || Builder::new_multi_thread().enable_all().build();
     match command {
-        Command::Drill { name, lesson } => many()?.block_on(drill(&name, &lesson)),
+        Command::Drill { name, lesson } => {
+            many()?.block_on(unless_stopped(drill(&name, &lesson)))
+        }
         Command::Cluster { lesson, instances } => {
             many()?.block_on(cluster(&lesson, instances.into()))
         }
         Command::Wire { lesson } => many()?.block_on(wire(&lesson)),
         Command::Measure(options) => {
-            LocalSet::new().block_on(&one, measure::run(options))
+            LocalSet::new().block_on(&one, unless_stopped(measure::run(options)))
         }
-        Command::Scale(options) => many()?.block_on(scale::run(options)),
+        Command::Scale(options) => {
+            many()?.block_on(unless_stopped(scale::run(options)))
+        }
         #[cfg(unix)]
         Command::Profile { lesson } => {
             let profile = measure::profile::profile(named(&lesson)?);
-            LocalSet::new().block_on(&one, profile)
+            LocalSet::new().block_on(&one, unless_stopped(profile))
         }
         Command::Floor { line, request } => {
             let floor = request.map_or(Floor::Push, Floor::Answer);
@@ -165,6 +169,14 @@ async fn wire(lesson: &str) -> Result<()> {
     let relay = Relay::start(server.address, Some(tap)).await?;
     println!("open http://{} and click; Ctrl-C ends", relay.address);
     stopped().await
+}
+
+/// Does what is to be done, unless this program is told to end before.
+async fn unless_stopped(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::select! {
+        done = work => done,
+        asked = stopped() => asked.and(Err(anyhow!("told to end"))),
+    }
 }
 
 /// Waits until this program is told to end: what it started ends with it.

@@ -48,6 +48,8 @@ fn main() -> ExitCode {
         let trial = Trial::test(format!("{subject}::{}", drill.name), run);
         trials.push(trial.with_ignored_flag(lacks.is_some()));
     }
+    #[cfg(unix)]
+    trials.push(Trial::test("told_to_end", || Ok(told_to_end()?)));
     let conclusion = libtest_mimic::run(&arguments, trials);
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     let mut holds = true;
@@ -73,6 +75,45 @@ fn block_on(drill: &Drill, subject: Subject) -> Result<Observed, Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let observed = runtime.block_on(drill.run(subject, Teller::new(false)));
     observed.map_err(|error| format!("{error:#}").into())
+}
+
+/// A drill that is told to end leaves neither its lesson behind nor its browser.
+#[cfg(unix)]
+fn told_to_end() -> anyhow::Result<()> {
+    use std::{
+        io::{BufRead, BufReader},
+        os::unix::process::CommandExt,
+        process::{Command, Stdio},
+        thread::sleep,
+        time::{Duration, Instant},
+    };
+
+    use anyhow::{Context, bail, ensure};
+    use nix::{
+        sys::signal::{Signal, kill, killpg},
+        unistd::Pid,
+    };
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
+    command.args(["drill", "freeze", "02-sse"]).stdout(Stdio::piped());
+    // A group of its own, to find whoever is left of it.
+    let mut drill = command.process_group(0).spawn()?;
+    let group = Pid::from_raw(drill.id().try_into()?);
+    let said = BufReader::new(drill.stdout.take().context("no standard output")?);
+    let clicked = said.lines().map_while(Result::ok).any(|line| line.contains("on +1"));
+    ensure!(clicked, "the drill ended before its clicks");
+    kill(group, Signal::SIGTERM)?;
+    let status = drill.wait()?;
+    let ended = Instant::now();
+    while killpg(group, None).is_ok() {
+        if ended.elapsed() > Duration::from_secs(20) {
+            killpg(group, Signal::SIGKILL)?;
+            bail!("it left a process behind");
+        }
+        sleep(Duration::from_millis(20));
+    }
+    ensure!(status.code() == Some(1), "{status}");
+    Ok(())
 }
 
 /// What stands above the table.
