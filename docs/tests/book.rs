@@ -39,6 +39,7 @@ fn main() -> Result<ExitCode> {
         let book = book.clone();
         trials.push(Trial::test(name, move || told(book.faults(check))));
     }
+    trials.push(Trial::test("console::either_order", || told(console::either_order())));
     for blocks in Blocks::of(&book)? {
         let name = blocks.name.clone();
         if let Some(lacks) = blocks.lack() {

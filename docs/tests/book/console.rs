@@ -139,8 +139,9 @@ fn commands(block: &str) -> Vec<(&str, String)> {
 ///
 /// What varies is replaced; the headers of a message, which actix-web does not order, are
 /// sorted; and what travels at the same time on a wire is sorted by connection and
-/// direction, and acknowledgements before events. Left out are the heartbeats of Engine.IO, the first of which comes at any
-/// time, and empty lines at the end of an output.
+/// direction, and an acknowledgement before the event of the same change. Left out are the
+/// heartbeats of Engine.IO, the first of which comes at any time, and empty lines at the end
+/// of an output.
 fn comparable(block: &str) -> Result<(Vec<usize>, Vec<String>)> {
     let mut lines: Vec<(usize, String)> =
         block.lines().map(|line| line.trim_end().to_owned()).enumerate().collect();
@@ -167,12 +168,14 @@ fn comparable(block: &str) -> Result<(Vec<usize>, Vec<String>)> {
     for run in lines.chunk_by_mut(|a, b| way(&a.1).is_some() == way(&b.1).is_some()) {
         run.sort_by_key(|(_, line)| way(line));
     }
-    // An acknowledgement and the event of the same change go out in either order.
+    let version = Regex::new(r#""version":\d+"#)?;
+    let version = |line: &str| version.find(line).map(|it| it.as_str().to_owned());
     for at in 1..lines.len() {
         let (before, line) = (&lines[at - 1].1, &lines[at].1);
         if before.ends_with("(Socket.IO event)")
             && line.ends_with("(Socket.IO acknowledgement)")
             && way(before) == way(line)
+            && version(before) == version(line)
         {
             lines.swap(at - 1, at);
         }
@@ -186,6 +189,26 @@ fn comparable(block: &str) -> Result<(Vec<usize>, Vec<String>)> {
         }
     }
     Ok(lines.into_iter().unzip())
+}
+
+/// An acknowledgement and the event of the same change go out in either order, and nothing
+/// else changes places unseen.
+pub fn either_order() -> Result<Vec<String>> {
+    let event = |version| {
+        format!(r#"#1 ↓ 42["counter",{{"version":{version}}}]  (Socket.IO event)"#)
+    };
+    let acknowledgement =
+        r#"#1 ↓ 430[{"version":1}]  (Socket.IO acknowledgement)"#.to_owned();
+    let [zero, one] = [event(0), event(1)];
+    let lines = |lines: [&String; 3]| {
+        comparable(&lines.map(String::as_str).join("\n")).map(|it| it.1)
+    };
+    let usual = lines([&zero, &acknowledgement, &one])?;
+    ensure!(lines([&zero, &one, &acknowledgement])? == usual, "the same: {usual:#?}");
+    for other in [[&acknowledgement, &zero, &one], [&one, &acknowledgement, &zero]] {
+        ensure!(lines(other)? != usual, "not the same: {other:#?}");
+    }
+    Ok(Vec::new())
 }
 
 /// Runs the commands of a block, and returns the block as it is now.
