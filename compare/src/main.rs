@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use compare::{
     Cluster, Lesson, Place, Server,
@@ -138,6 +138,7 @@ async fn cluster(lesson: &str, count: usize) -> Result<()> {
     })?;
     let address = (Ipv4Addr::LOCALHOST, port).into();
     ensure!(!is_taken(address)?, "port {port} is taken; choose another with PORT=9000");
+    let stopped = stopped()?;
     let cluster = Cluster::start(named(lesson)?, count)?;
     let redis = &cluster.redis;
     println!("redis-server, process {}, listening on {}", redis.pid(), redis.url());
@@ -158,39 +159,51 @@ async fn cluster(lesson: &str, count: usize) -> Result<()> {
             None
         }
     };
-    stopped().await
+    stopped.await;
+    Ok(())
 }
 
 async fn wire(lesson: &str) -> Result<()> {
     let lesson = named(lesson)?;
+    let stopped = stopped()?;
     let server = Server::start(lesson)?;
     let out = io::stdout();
     let tap = wire::tap(lesson, out.is_terminal(), out);
     let relay = Relay::start(server.address, Some(tap)).await?;
     println!("open http://{} and click; Ctrl-C ends", relay.address);
-    stopped().await
+    stopped.await;
+    Ok(())
 }
 
 /// Does what is to be done, unless this program is told to end before.
 async fn unless_stopped(work: impl Future<Output = Result<()>>) -> Result<()> {
+    let stopped = stopped()?;
     tokio::select! {
         done = work => done,
-        asked = stopped() => asked.and(Err(anyhow!("told to end"))),
+        () = stopped => bail!("told to end"),
     }
 }
 
-/// Waits until this program is told to end: what it started ends with it.
-async fn stopped() -> Result<()> {
+/// Ends when this program is told to end, by Ctrl-C or SIGTERM, from this call on: whoever
+/// makes it first can end what he starts.
+fn stopped() -> Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            asked = tokio::signal::ctrl_c() => asked?,
-            _ = terminate.recv() => {}
-        }
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    #[cfg(windows)]
+    {
+        let mut interrupt = tokio::signal::windows::ctrl_c()?;
+        Ok(async move {
+            interrupt.recv().await;
+        })
+    }
 }
