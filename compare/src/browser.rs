@@ -15,7 +15,10 @@ use chromiumoxide::{
         IntoEventKind,
         browser_protocol::{
             log::EventEntryAdded,
-            network::{EventRequestWillBeSent, Headers, SetExtraHttpHeadersParams},
+            network::{
+                EventRequestWillBeSent, EventWebSocketFrameSent, Headers,
+                SetExtraHttpHeadersParams,
+            },
         },
         js_protocol::runtime::{EventConsoleApiCalled, EventExceptionThrown},
     },
@@ -23,10 +26,19 @@ use chromiumoxide::{
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use crate::Lesson;
 
 /// How long a page may take for what it should do soon. Its longest back-off is 10 s.
 pub const SOON: Duration = Duration::from_secs(30);
+
+/// The packet with which Engine.IO leaves HTTP long-polling for WebSocket (Engine.IO v4,
+/// "Upgrade").
+const UPGRADE: &str = "5";
 
 /// How long a browser may take to start.
 const START: Duration = Duration::from_secs(60);
@@ -66,7 +78,8 @@ impl Window {
         page.enable_log().await?;
         let headers = Headers::new(json!({ "Accept-Language": language }));
         page.execute(SetExtraHttpHeadersParams::new(headers)).await?;
-        let tab = Tab { page, troubles: Arc::default() };
+        let tab =
+            Tab { page, troubles: Arc::default(), upgraded: watch::Sender::new(false) };
         tab.watch::<EventConsoleApiCalled>(|event| Some(format!("{event:?}"))).await?;
         tab.watch::<EventExceptionThrown>(|event| Some(format!("{event:?}"))).await?;
         tab.watch::<EventEntryAdded>(|event| Some(event.entry.text.clone())).await?;
@@ -76,6 +89,14 @@ impl Window {
             let allowed =
                 own.iter().any(|own| url.starts_with(own)) || url == "about:blank";
             (!allowed).then(|| format!("request to {url}"))
+        })
+        .await?;
+        let upgraded = tab.upgraded.clone();
+        tab.watch::<EventWebSocketFrameSent>(move |event| {
+            if event.response.payload_data == UPGRADE {
+                upgraded.send_replace(true);
+            }
+            None
         })
         .await?;
         tab.page.goto(format!("http://{address}/")).await?;
@@ -97,6 +118,8 @@ pub struct Tab {
     pub page: Page,
     /// Console messages, exceptions and requests to other hosts.
     troubles: Arc<Mutex<Vec<String>>>,
+    /// Whether it has sent [`UPGRADE`].
+    upgraded: watch::Sender<bool>,
 }
 
 impl Tab {
@@ -167,6 +190,22 @@ impl Tab {
     pub async fn is_live(&self) -> Result<()> {
         self.until(SOON, "document.querySelector('#status').dataset.state === 'live'")
             .await
+    }
+
+    /// Waits until the new page of `lesson` is connected for good: with Socket.IO, until it
+    /// has moved to WebSocket. A loss before that may show with the heartbeat only.
+    ///
+    /// # Errors
+    /// When it is not [`SOON`].
+    pub async fn is_connected(&self, lesson: Lesson) -> Result<()> {
+        self.is_live().await?;
+        if lesson == Lesson::SocketIo {
+            let mut upgraded = self.upgraded.subscribe();
+            timeout(SOON, upgraded.wait_for(|upgraded| *upgraded))
+                .await
+                .with_context(|| format!("not on WebSocket within {SOON:?}"))??;
+        }
+        Ok(())
     }
 
     /// Waits until the page says that the connection is lost.

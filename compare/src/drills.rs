@@ -228,6 +228,7 @@ impl Page {
         let relay = Relay::start(server.address, None).await?;
         relay.set(network);
         let view = View::open(relay.address).await?;
+        view.tab.is_connected(subject.lesson).await?;
         tell.say(&format!(
             "{subject} runs behind a relay; its page is open in a browser"
         ));
@@ -307,7 +308,6 @@ async fn state(server: &Server) -> Result<Snapshot> {
 
 async fn restart(subject: Subject, tell: Teller) -> Result<Observed> {
     let mut page = Page::open(subject, Network::Good, tell).await?;
-    page.tab.is_live().await?;
     page.click(1, tell).await?;
     page.tab.shows(1).await?;
     let address = page.server.address;
@@ -332,7 +332,7 @@ async fn behind_nginx(lesson: Lesson, tell: Teller) -> Result<(Cluster, View)> {
     tell.say(&format!(
         "two instances of {lesson} run behind nginx; their page is open in a browser"
     ));
-    view.tab.is_live().await?;
+    view.tab.is_connected(lesson).await?;
     view.click(1, tell).await?;
     view.tab.shows(1).await?;
     Ok((cluster, view))
@@ -379,7 +379,6 @@ async fn redis(lesson: Lesson, tell: Teller) -> Result<Observed> {
 
 async fn cut(subject: Subject, tell: Teller) -> Result<Observed> {
     let page = Page::open(subject, Network::Good, tell).await?;
-    page.tab.is_live().await?;
     page.relay.set(Network::Down);
     tell.say("the network is cut");
     page.tab.is_lost(LIMIT).await?;
@@ -395,7 +394,6 @@ async fn cut(subject: Subject, tell: Teller) -> Result<Observed> {
 
 async fn freeze(subject: Subject, tell: Teller) -> Result<Observed> {
     let page = Page::open(subject, Network::Good, tell).await?;
-    page.tab.is_live().await?;
     page.relay.set(Network::Frozen);
     tell.say("the network moves no byte any more, and nobody is told");
     page.click(5, tell).await?;
@@ -420,7 +418,6 @@ const UNKNOWN: Observed = observed(
 
 async fn buffer(subject: Subject, tell: Teller) -> Result<Observed> {
     let page = Page::open(subject, Network::Good, tell).await?;
-    page.tab.is_live().await?;
     page.relay.set(Network::Down);
     page.tab.is_lost(LIMIT).await?;
     page.relay.set(Network::Buffered);
@@ -449,7 +446,6 @@ async fn buffer(subject: Subject, tell: Teller) -> Result<Observed> {
 async fn idle(subject: Subject, tell: Teller) -> Result<Observed> {
     let network = Network::Impatient(Duration::from_secs(20));
     let page = Page::open(subject, network, tell).await?;
-    page.tab.is_live().await?;
     let watch = "globalThis.states = new Set(); setInterval(() =>
         states.add(document.querySelector('#status').dataset.state), 50); 1";
     page.tab.evaluate(watch).await?;

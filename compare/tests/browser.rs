@@ -1,6 +1,15 @@
 //! The pages, in a real headless Chromium, Chrome or Edge, against the real binaries.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use chromiumoxide::cdp::browser_protocol::emulation::{
@@ -13,8 +22,9 @@ use compare::{
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
 use tokio::{
-    io::AsyncWriteExt,
-    net::TcpListener,
+    io::{AsyncReadExt, AsyncWriteExt, copy},
+    net::{TcpListener, TcpStream},
+    sync::watch,
     time::{sleep, timeout},
 };
 
@@ -52,6 +62,9 @@ fn main() {
     }
     trials.push(Trial::test("01-polling::hidden_page_does_not_poll", || {
         block_on(hidden_page_does_not_poll())
+    }));
+    trials.push(Trial::test("04-socketio::page_notices_a_broken_upgrade", || {
+        block_on(page_notices_a_broken_upgrade())
     }));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -104,7 +117,7 @@ async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {
     );
     for tab in [&one, &two] {
         tab.page.bring_to_front().await?;
-        tab.is_live().await?;
+        tab.is_connected(lesson).await?;
         tab.evaluate("globalThis.before = true").await?;
         tab.click("increment").await?;
     }
@@ -137,7 +150,7 @@ async fn page_survives_a_503(lesson: Lesson) -> Result<()> {
     let address = server.address;
     let window = Window::open().await?;
     let tab = window.tab(server.address, "en").await?;
-    tab.is_live().await?;
+    tab.is_connected(lesson).await?;
     server.kill()?;
     tab.is_lost(SOON).await?;
     let watch = "globalThis.states = new Set(); setInterval(() =>
@@ -204,7 +217,7 @@ async fn page_says_what_became_of_a_click(lesson: Lesson) -> Result<()> {
     let mut server = Server::start(lesson)?;
     let window = Window::open().await?;
     let tab = window.tab(server.address, "en").await?;
-    tab.is_live().await?;
+    tab.is_connected(lesson).await?;
     server.kill()?;
     tab.is_lost(SOON).await?;
     tab.click("increment").await?;
@@ -335,4 +348,73 @@ async fn hidden_page_does_not_poll() -> Result<()> {
     ensure!(tab.evaluate(polls).await? == before, "a hidden tab went on polling");
     tab.page.bring_to_front().await?;
     tab.until(SOON, &format!("{polls} > {before}")).await
+}
+
+/// A WebSocket that breaks between `3probe` and `5`, while the client holds its polling back
+/// for it, leaves the client without a transport. It says nothing: the heartbeat shows it.
+async fn page_notices_a_broken_upgrade() -> Result<()> {
+    let server = Server::start(Lesson::SocketIo)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let proxy = listener.local_addr()?;
+    tokio::spawn(breaks_the_first_upgrade(listener, server.address));
+    let window = Window::open().await?;
+    let tab = window.tab(proxy, "en").await?;
+    tab.is_live().await?;
+    tab.click("increment").await?;
+    let live = Instant::now();
+    tab.is_lost(SILENCE).await?;
+    ensure!(
+        live.elapsed() > Duration::from_secs(15),
+        "noticed after {:?}",
+        live.elapsed()
+    );
+    tab.is_connected(Lesson::SocketIo).await?;
+    tab.shows(1).await
+}
+
+async fn breaks_the_first_upgrade(listener: TcpListener, server: SocketAddr) {
+    let (joined, broken) =
+        (watch::Sender::new(false), Arc::new(AtomicBool::new(false)));
+    while let Ok((mut page, _)) = listener.accept().await {
+        let (joined, broken) = (joined.clone(), broken.clone());
+        tokio::spawn(async move {
+            let mut bytes = [0; 4096];
+            let head = page.peek(&mut bytes).await?;
+            if contains(&bytes[..head], b"transport=websocket") {
+                // The page shall be live before.
+                let _ = joined.subscribe().wait_for(|joined| *joined).await;
+            }
+            let mut server = TcpStream::connect(server).await?;
+            let ((mut from_page, mut to_page), (mut from_server, mut to_server)) =
+                (page.split(), server.split());
+            let down = async {
+                loop {
+                    let read = from_server.read(&mut bytes).await?;
+                    let answer = &bytes[..read];
+                    let breaks = answer.ends_with(b"3probe")
+                        && !broken.swap(true, Ordering::Relaxed);
+                    if answer.ends_with(b"\r\n\r\n6") && broken.load(Ordering::Relaxed)
+                    {
+                        // Until the page knows that its WebSocket is broken.
+                        sleep(Duration::from_secs(1)).await;
+                    }
+                    to_page.write_all(answer).await?;
+                    if contains(answer, b"40{\"sid\"") {
+                        joined.send_replace(true);
+                    }
+                    if read == 0 || breaks {
+                        return Ok(read as u64);
+                    }
+                }
+            };
+            tokio::select! {
+                ended = copy(&mut from_page, &mut to_server) => ended,
+                ended = down => ended,
+            }
+        });
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
