@@ -344,7 +344,7 @@ async fn instance(lesson: Lesson, tell: Teller) -> Result<Observed> {
         cluster.instances[killed].kill()?;
         tell.say(&format!("the {name} instance is killed"));
         // Until a page that was connected to it has noticed.
-        sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(3)).await;
         view.settled().await?;
         view.click(3, tell).await?;
         view.settled().await?;

@@ -181,8 +181,11 @@ impl Server {
             Runtime::Rust => format!("{lesson} listening on http://"),
             _ => "listening on http://".to_owned(),
         };
-        let address = line.trim_end().strip_prefix(&expected);
-        let address = address.with_context(|| format!("first line was {line:?}"))?;
+        let Some(address) = line.trim_end().strip_prefix(&expected) else {
+            server.child.kill()?;
+            let errors = server.errors.take().and_then(|errors| errors.join().ok());
+            bail!("{lesson} began with {line:?} and {:?}", errors.unwrap_or_default());
+        };
         server.address = address.parse()?;
         Ok(server)
     }
@@ -224,15 +227,19 @@ impl Server {
     /// Waits until the process has ended.
     ///
     /// # Errors
-    /// When it is still running after `limit`.
+    /// When it is still running after `limit`, by a clock that stands still when the whole
+    /// machine does.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
-        let started = Instant::now();
+        const TICK: Duration = Duration::from_millis(5);
+        let mut waited = Duration::ZERO;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);
             }
-            ensure!(started.elapsed() < limit, "still running after {limit:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            ensure!(waited < limit, "still running after {limit:?}");
+            let tick = Instant::now();
+            tokio::time::sleep(TICK).await;
+            waited += tick.elapsed().min(2 * TICK);
         }
     }
 

@@ -129,12 +129,15 @@ fn polling_agrees_with_arithmetic() -> Result<()> {
     let both = async { tokio::try_join!(measuring, slowly) };
     let (idle, slowly) = tokio::task::LocalSet::new().block_on(&runtime, both)?;
     ensure!((5.0..=15.0).contains(&slowly.requests), "{slowly:?}");
-    // A client asks once more or less, whatever falls into the time that is watched.
+    // A client asks once more or less, whatever falls into the time that is watched; and
+    // less often where the machine stands still now and then.
     let requests = 60.0 / interval.as_secs_f64();
     let spread = 60.0 / time.as_secs_f64();
-    ensure!((idle.requests - requests).abs() <= spread, "{idle:?}, {requests}");
+    let expected = requests / 2.0..=requests + spread;
+    ensure!(expected.contains(&idle.requests), "{idle:?}, {requests}");
     let request = idle.up / idle.requests;
-    ensure!(request.fract() == 0.0 && request > 400.0, "{request} bytes per request");
+    let one_request = request.fract() == 0.0 && (400.0..700.0).contains(&request);
+    ensure!(one_request, "{request} bytes per request");
     let answer = idle.down / idle.requests;
     // One answer of each client may come after the time is over.
     ensure!((150.0..400.0).contains(&answer), "{answer} bytes per answer");
