@@ -88,7 +88,12 @@ pub(crate) async fn share(counter: &Data<Counter>, url: &str) -> Result<(), Stri
         script: Script::new(include_str!("apply.lua")),
         counter: counter.clone(),
     };
-    let session = redis.connect().await.map_err(why)?;
+    let session = match redis.connect().await {
+        // Where much starts at once, Redis may be slow for a moment.
+        Err(error) if error.is_timeout() => redis.connect().await,
+        ended => ended,
+    };
+    let session = session.map_err(why)?;
     counter.lose();
     let (waiting, commands) = mpsc::channel(WAITING);
     let queue = Queue { waiting, server: new_run(), count: AtomicU64::new(0) };
