@@ -189,8 +189,12 @@ struct Post {
 
 impl Post {
     fn new(server: &Server) -> Result<Self> {
-        // Without the proxy settings of the environment: this is the machine itself.
-        let http = reqwest::Client::builder().no_proxy().build()?;
+        let http = reqwest::Client::builder()
+            // Without the proxy settings of the environment: this is the machine itself.
+            .no_proxy()
+            // Servers end an idle connection after 5 s, maybe while a request is on its way.
+            .pool_idle_timeout(Duration::from_secs(4))
+            .build()?;
         Ok(Self { http, url: server.url("/counter") })
     }
 
