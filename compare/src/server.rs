@@ -231,6 +231,7 @@ impl Server {
     /// machine does.
     pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
         const TICK: Duration = Duration::from_millis(5);
+        const STANDSTILL: Duration = Duration::from_millis(100);
         let mut waited = Duration::ZERO;
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -239,7 +240,7 @@ impl Server {
             ensure!(waited < limit, "still running after {limit:?}");
             let tick = Instant::now();
             tokio::time::sleep(TICK).await;
-            waited += tick.elapsed().min(2 * TICK);
+            waited += tick.elapsed().min(STANDSTILL);
         }
     }
 
