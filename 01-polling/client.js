@@ -1,24 +1,27 @@
 // Lesson 1, AJAX polling: the page asks once a second; an unchanged counter answers 304.
 
-import { backoff, commands, show, status, visible, wire } from "/page.js";
+import { backoff, commands, show, status, visible, watch, wire } from "/page.js";
 
 const INTERVAL = 1000; // ms between an answer and the next question
 let etag = "";
-let failures = 0;
 let turn = Promise.resolve();
 
 async function updates() {
   await visible();
+  let pause = INTERVAL;
   try {
     const response = await request("GET", etag ? { "If-None-Match": etag } : {});
     etag = response.headers.get("ETag");
-    failures = 0;
     status("live");
   } catch {
-    failures += 1;
-    status("lost");
+    lost();
+    pause = backoff();
   }
-  setTimeout(updates, failures ? backoff(failures) : INTERVAL);
+  setTimeout(updates, pause);
+}
+
+function lost() {
+  status("lost");
 }
 
 async function command(command) {
@@ -36,11 +39,12 @@ function request(method, headers, body) {
     const text = await response.text();
     wire("down", `${response.status} ${response.statusText}\n${text}`.trim());
     if (text) show(JSON.parse(text));
-    else if (response.status !== 304) throw new Error(`status ${response.status}`);
+    else if (response.status !== 304) throw new Error(`HTTP ${response.status}`);
     return response;
   });
   return turn;
 }
 
 commands(command);
+watch(lost);
 updates();

@@ -1,37 +1,48 @@
 // Lesson 2, Server-Sent Events: the server keeps one answer open and adds to it.
 
-import { backoff, commands, show, status, wire } from "/page.js";
+import { backoff, commands, heard, show, status, watch, wire } from "/page.js";
 
-let failures = 0;
+let events;
 
 function updates() {
-  const events = new EventSource("/events");
-  events.onopen = () => {
-    failures = 0;
-    status("live");
-  };
+  events = new EventSource("/events");
+  events.onopen = () => status("live");
   events.onmessage = ({ data, lastEventId }) => {
+    heard();
     wire("down", `id: ${lastEventId}\ndata: ${data}`);
     show(JSON.parse(data));
   };
+  events.addEventListener("heartbeat", () => {
+    heard();
+    wire("down", "event: heartbeat");
+  });
   events.onerror = () => {
     status("lost");
     // The browser reconnects by itself, unless the server answered with anything but an
     // event stream, such as one 503: then it gives up for ever.
-    if (events.readyState === EventSource.CLOSED) setTimeout(updates, backoff(++failures));
+    if (events.readyState === EventSource.CLOSED) lost();
   };
+  heard();
+}
+
+function lost() {
+  events.close();
+  status("lost");
+  setTimeout(updates, backoff());
 }
 
 async function command(command) {
   const headers = { "Content-Type": "application/json" };
   const body = JSON.stringify(command);
-  wire("up", `POST /counter\n${body}`);
+  wire("up", `POST /counter\nContent-Type: application/json\n${body}`);
   const signal = AbortSignal.timeout(5000);
   const response = await fetch("/counter", { method: "POST", headers, body, signal });
   const text = await response.text();
-  wire("down", `${response.status} ${response.statusText}\n${text}`);
+  wire("down", `${response.status} ${response.statusText}\n${text}`.trim());
+  if (!text) throw new Error(`HTTP ${response.status}`);
   return JSON.parse(text);
 }
 
 commands(command);
+watch(lost);
 updates();

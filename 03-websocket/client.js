@@ -1,19 +1,13 @@
 // Lesson 3, WebSocket: one connection, and messages both ways.
 
-import { backoff, commands, failed, show, status, wire } from "/page.js";
+import { backoff, commands, failed, heard, show, status, watch, wire } from "/page.js";
 
-const SILENCE = 35_000; // ms; the server is heard at least every 15 s
-let failures = 0;
-let silence;
 let socket;
 let unanswered = false;
 
 function updates() {
   socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws");
-  socket.onopen = () => {
-    failures = 0;
-    status("live");
-  };
+  socket.onopen = () => status("live");
   socket.onmessage = ({ data }) => {
     heard();
     unanswered = false;
@@ -24,27 +18,21 @@ function updates() {
   heard();
 }
 
-// A connection can die without a word, and the browser does not look. Silence tells.
-function heard() {
-  clearTimeout(silence);
-  silence = setTimeout(lost, SILENCE);
-}
-
 function lost() {
   // A dead connection does not answer close(), so the page does not wait for it.
   socket.onmessage = socket.onclose = null;
   socket.close();
-  clearTimeout(silence);
   status("lost");
   // WebSocket acknowledges nothing; a change by another client looks like an answer.
-  if (unanswered) failed();
+  if (unanswered) failed(new DOMException("", "NetworkError"));
   unanswered = false;
-  setTimeout(updates, backoff(++failures));
+  setTimeout(updates, backoff());
 }
 
 async function command(command) {
-  // Not sent: the page says so in its own words.
-  if (socket.readyState !== WebSocket.OPEN) throw new Error();
+  if (socket.readyState !== WebSocket.OPEN) {
+    throw new DOMException("", "InvalidStateError");
+  }
   const text = JSON.stringify(command);
   wire("up", text);
   socket.send(text);
@@ -52,4 +40,5 @@ async function command(command) {
 }
 
 commands(command);
+watch(lost);
 updates();

@@ -9,7 +9,7 @@ use actix_web::{
     web::{self, Data, Json},
 };
 use askama::Template;
-use shared::{Command, Counter, Refusal, Visit, files, guard};
+use shared::{Command, Counter, MAX_BYTES, Refusal, Visit};
 
 #[derive(Template)]
 #[template(path = "page.html")]
@@ -44,10 +44,10 @@ async fn updates(request: HttpRequest, counter: Data<Counter>) -> impl Responder
 
 /// `POST /counter`: applies a command and answers with the snapshot it made.
 async fn command(
-    command: Json<Command>,
+    Json(command): Json<Command>,
     counter: Data<Counter>,
 ) -> Result<impl Responder, Refusal> {
-    Ok(Json(counter.apply(command.into_inner()).await?))
+    Ok(Json(counter.apply(command).await?))
 }
 
 #[actix_web::main]
@@ -56,10 +56,12 @@ async fn main() -> std::io::Result<()> {
     let data = counter.clone();
     let server = HttpServer::new(move || {
         App::new()
-            .wrap(from_fn(guard))
+            .wrap(from_fn(shared::guard))
+            .wrap(from_fn(shared::http_rules))
             .app_data(data.clone())
-            .configure(files(include_str!("../client.js")))
-            .route("/", web::get().to(page))
+            .app_data(shared::json_body(MAX_BYTES))
+            .configure(shared::files(include_str!("../client.js")))
+            .service(web::resource("/").get(page))
             .service(web::resource("/counter").get(updates).post(command))
     });
     shared::run(server, env!("CARGO_BIN_NAME"), 8081, counter).await

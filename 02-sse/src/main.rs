@@ -11,11 +11,11 @@ use actix_web::{
     web::{self, Bytes, Data, Json},
 };
 use askama::Template;
-use futures_util::stream;
-use shared::{Command, Counter, Refusal, Visit, files, guard};
+use futures_util::stream::{self, StreamExt};
+use shared::{Command, Counter, MAX_BYTES, Refusal, Visit};
 use tokio::time::timeout;
 
-/// How long a stream stays silent before a comment shows that it still works.
+/// How long a stream stays silent before a heartbeat shows that it still works.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 #[derive(Template)]
@@ -29,35 +29,38 @@ async fn page(visit: Visit) -> impl Responder {
     shared::html(&Page { visit })
 }
 
-/// An update as an event (WHATWG HTML, section 9.2.5); the browser comes back after
-/// `retry` milliseconds when it loses the stream.
+/// An update as an event (WHATWG HTML, section 9.2.5).
 fn event(id: &str, json: &str) -> String {
-    format!("retry: 1000\nid: {id}\ndata: {json}\n\n")
+    format!("id: {id}\ndata: {json}\n\n")
 }
 
 /// `GET /events`: the newest snapshot at once, then one event after each change.
 async fn updates(counter: Data<Counter>) -> impl Responder {
+    // How many ms a browser waits before it comes back: drawn for each, so that a whole
+    // class that lost its streams together does not come back in the same instant.
+    let retry = Bytes::from(format!("retry: {}\n\n", fastrand::u32(500..1500)));
     let events = stream::unfold(counter.subscribe(), async |mut updates| {
         let block = match timeout(HEARTBEAT, updates.next()).await {
-            Ok(update) => update?.text.clone().into_bytes(),
-            Err(_silence) => Bytes::from_static(b": heartbeat\n\n"),
+            Ok(Some(update)) => update.text.clone().into_bytes(),
+            Ok(None) => return None,
+            Err(_silence) => Bytes::from_static(b"event: heartbeat\ndata:\n\n"),
         };
-        Some((Ok::<_, Infallible>(block), updates))
+        Some((block, updates))
     });
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-cache"))
         // A proxy such as nginx may hold an answer back to fill a buffer; not this one.
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(events)
+        .streaming(stream::iter([retry]).chain(events).map(Ok::<_, Infallible>))
 }
 
 /// `POST /counter`: applies a command and answers with the snapshot it made.
 async fn command(
-    command: Json<Command>,
+    Json(command): Json<Command>,
     counter: Data<Counter>,
 ) -> Result<impl Responder, Refusal> {
-    Ok(Json(counter.apply(command.into_inner()).await?))
+    Ok(Json(counter.apply(command).await?))
 }
 
 #[actix_web::main]
@@ -66,10 +69,12 @@ async fn main() -> std::io::Result<()> {
     let data = counter.clone();
     let server = HttpServer::new(move || {
         App::new()
-            .wrap(from_fn(guard))
+            .wrap(from_fn(shared::guard))
+            .wrap(from_fn(shared::http_rules))
             .app_data(data.clone())
-            .configure(files(include_str!("../client.js")))
-            .route("/", web::get().to(page))
+            .app_data(shared::json_body(MAX_BYTES))
+            .configure(shared::files(include_str!("../client.js")))
+            .service(web::resource("/").get(page))
             .service(web::resource("/events").get(updates))
             .service(web::resource("/counter").post(command))
     });

@@ -2,7 +2,9 @@
 //!
 //! Run it with `just run 03-websocket`, then open the address it prints.
 
-use std::{mem::take, time::Duration};
+mod frames;
+
+use std::time::Duration;
 
 use actix_web::{
     App, HttpRequest, HttpServer, Responder,
@@ -12,10 +14,9 @@ use actix_web::{
 };
 use actix_ws::{AggregatedMessage as Incoming, CloseCode, Message, ProtocolError};
 use askama::Template;
-use shared::{Counter, MAX_BYTES, Visit, close_code, files, guard, limit_frames, send};
-use tokio::time::{Instant, interval_at};
+use shared::{Counter, MAX_BYTES, Visit};
 
-/// How often the client is pinged; a client silent for two of these is gone.
+/// How often the client is pinged; one silent for two of these is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 #[derive(Template)]
@@ -36,11 +37,11 @@ async fn updates(
     payload: Payload,
     counter: Data<Counter>,
 ) -> actix_web::Result<impl Responder> {
-    let payload = limit_frames(&request, payload);
+    let payload = frames::limit(&request, payload);
     let (response, mut session, frames) = actix_ws::handle(&request, payload)?;
     let mut frames = frames.aggregate_continuations().max_continuation_size(MAX_BYTES);
     let mut updates = counter.subscribe();
-    let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    let mut heartbeat = frames::heartbeat(HEARTBEAT);
     let mut alive = true;
     rt::spawn(async move {
         loop {
@@ -51,40 +52,43 @@ async fn updates(
                 },
                 frame = frames.recv() => {
                     alive = true;
-                    let Some(answer) = command(frame?, &counter).await else { continue };
+                    let Some(frame) = frame else { break };
+                    let Some(answer) = command(frame, &counter).await else { continue };
                     answer
                 }
-                _ = heartbeat.tick() => take(&mut alive).then(|| Message::Ping(Bytes::new()))?,
+                _ = heartbeat.tick() => {
+                    if !alive { break }
+                    alive = false;
+                    Message::Ping(Bytes::new())
+                }
             };
-            if !send(&mut session, frame).await {
-                return None::<()>;
+            if !frames::send(&mut session, frame).await {
+                break;
             }
         }
     });
     Ok(response)
 }
 
-/// A frame from the client: applies the command in it. Returns the frame to answer with, if
-/// any; the change itself is the answer to a command.
+/// Applies the command in a frame from the client; returns the frame to answer with, if any.
 async fn command(
     frame: Result<Incoming, ProtocolError>,
     counter: &Counter,
 ) -> Option<Message> {
-    let code = match frame {
-        Ok(Incoming::Text(text)) => {
-            let applied = async { counter.apply(text.parse()?).await };
-            return Some(Message::Text(applied.await.err()?.to_string().into()));
-        }
-        Ok(Incoming::Ping(bytes)) => return Some(Message::Pong(bytes)),
+    let close = |code: CloseCode| Some(Message::Close(Some(code.into())));
+    match frame {
+        Ok(Incoming::Text(text)) => match counter.apply_text(&text).await {
+            Ok(_snapshot) => None,
+            Err(refusal) => Some(Message::Text(refusal.to_string().into())),
+        },
+        Ok(Incoming::Ping(bytes)) => Some(Message::Pong(bytes)),
         // A page sees no pings and no pongs. A snapshot shows it that the server lives.
-        Ok(Incoming::Pong(_)) => {
-            return Some(Message::Text(counter.latest().text.clone()));
-        }
-        Ok(Incoming::Binary(_)) => CloseCode::Unsupported,
-        Ok(Incoming::Close(why)) => why.map_or(CloseCode::Normal, |why| why.code),
-        Err(error) => close_code(&error),
-    };
-    Some(Message::Close(Some(code.into())))
+        Ok(Incoming::Pong(_)) => Some(Message::Text(counter.latest().text.clone())),
+        Ok(Incoming::Binary(_)) => close(CloseCode::Unsupported),
+        Ok(Incoming::Close(None)) => close(CloseCode::Normal),
+        Ok(Incoming::Close(Some(why))) => close(why.code),
+        Err(error) => close(frames::close_code(&error)),
+    }
 }
 
 #[actix_web::main]
@@ -93,11 +97,14 @@ async fn main() -> std::io::Result<()> {
     let data = counter.clone();
     let server = HttpServer::new(move || {
         App::new()
-            .wrap(from_fn(guard))
+            .wrap(from_fn(shared::guard))
+            .wrap(from_fn(shared::http_rules))
             .app_data(data.clone())
-            .configure(files(include_str!("../client.js")))
-            .route("/", web::get().to(page))
+            .configure(shared::files(include_str!("../client.js")))
+            .service(web::resource("/").get(page))
             .service(web::resource("/ws").get(updates))
     });
+    // After its close frame a connection ends at once: no body is left to read.
+    let server = server.client_disconnect_timeout(Duration::ZERO);
     shared::run(server, env!("CARGO_BIN_NAME"), 8083, counter).await
 }

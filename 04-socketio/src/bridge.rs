@@ -18,7 +18,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     body::{BodyStream, MessageBody},
     error::{ErrorBadRequest, ErrorInternalServerError, ErrorPayloadTooLarge},
-    http::StatusCode,
+    http::{Method, StatusCode},
     rt,
     web::{Bytes, BytesMut, Payload},
 };
@@ -44,7 +44,7 @@ pub async fn serve<S, B>(
     max_payload: usize,
 ) -> actix_web::Result<HttpResponse>
 where
-    S: Clone,
+    S: Clone + 'static,
     SocketIoService<S>: Service<
             hyper::Request<Full<Bytes>>,
             Response = hyper::Response<B>,
@@ -53,11 +53,22 @@ where
     B: BodyExt<Data = Bytes, Error: std::error::Error + 'static>,
 {
     if request.query_string().split('&').any(|pair| pair == "transport=websocket") {
-        return websocket(&request, payload, &service);
+        let (abandon, served) = (abandon(&request)?, service.clone());
+        let ended = async move {
+            if let Some(abandon) = abandon {
+                served.call(abandon).await.ok();
+            }
+        };
+        return websocket(&request, payload, &service, ended);
     }
-    let body = payload.to_bytes_limited(max_payload).await.map_err(|_| {
-        ErrorPayloadTooLarge(format!("the body is longer than {max_payload} bytes"))
-    })??;
+    // Only a POST has a body; that of a GET with `Upgrade` would never end.
+    let body = if request.method() == Method::POST {
+        payload.to_bytes_limited(max_payload).await.map_err(|_| {
+            ErrorPayloadTooLarge(format!("the body is longer than {max_payload} bytes"))
+        })??
+    } else {
+        Bytes::new()
+    };
     let asked = translate(&request)?.map(|()| Full::new(body));
     let (head, body) = match service.call(asked).await {
         Ok(answer) => answer.into_parts(),
@@ -76,6 +87,7 @@ fn websocket<S: Clone>(
     request: &HttpRequest,
     mut payload: Payload,
     service: &SocketIoService<S>,
+    ended: impl Future<Output = ()> + 'static,
 ) -> actix_web::Result<HttpResponse> {
     let mut response = actix_http::ws::handshake(request.head())?;
     let (near, far) = io::duplex(PIPE);
@@ -88,7 +100,8 @@ fn websocket<S: Clone>(
             }
         }
         // The service reads the end of the stream: the client has gone.
-        to_service.shutdown().await
+        to_service.shutdown().await.ok();
+        ended.await;
     });
     let body = stream::unfold(
         (from_service, BytesMut::new()),
@@ -101,6 +114,22 @@ fn websocket<S: Clone>(
         },
     );
     Ok(response.message_body(BodyStream::new(Box::pin(body)).boxed())?.into())
+}
+
+/// The request by which a client of long polling closes its session (packet `1`), when
+/// `request` moves such a session to WebSocket.
+///
+/// engineioxide keeps a session for ever when its WebSocket breaks before the move is done,
+/// and answers each of its polls at once. Once it is done, a session refuses this request.
+fn abandon(
+    request: &HttpRequest,
+) -> actix_web::Result<Option<hyper::Request<Full<Bytes>>>> {
+    if !request.query_string().split('&').any(|pair| pair.starts_with("sid=")) {
+        return Ok(None);
+    }
+    let uri = request.uri().to_string().replace("=websocket", "=polling");
+    let abandon = hyper::Request::post(uri).body(Full::new(Bytes::from_static(b"1")));
+    abandon.map(Some).map_err(ErrorBadRequest)
 }
 
 /// The head of an actix-web request as one of hyper.

@@ -9,17 +9,18 @@ use std::time::Duration;
 use actix_web::{
     App, HttpServer, Responder,
     middleware::from_fn,
+    rt,
     web::{self, Data},
 };
 use askama::Template;
-use shared::{Command, Counter, MAX_BYTES, Refusal, Visit, files, guard};
+use shared::{Command, Counter, MAX_BYTES, Refusal, Visit};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef, State, TryData},
 };
 use tokio::sync::mpsc;
 
-/// How often the client is pinged; one that does not answer within as much again is gone.
+/// How often the client is pinged; one silent for two of these is gone.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// The official browser client, from npm.
@@ -61,7 +62,7 @@ async fn updates(
                 Some(update) => {
                     io.volatile().emit("counter", &update.snapshot).await.ok();
                 }
-                None => break io.close().await,
+                None => return io.close().await,
             },
         }
     }
@@ -72,11 +73,11 @@ async fn updates(
 /// Not `async`: each handler's future runs as a task of its own, and tasks overtake each
 /// other. What is done before the future is done in the order of the events.
 fn command(
-    argument: TryData<(Command,)>,
+    TryData(argument): TryData<(Command,)>,
     State(counter): State<Data<Counter>>,
     ack: AckSender,
 ) -> impl Future<Output = ()> {
-    let applied = argument.0.map(|(command,)| counter.apply(command));
+    let applied = argument.map(|(command,)| counter.apply(command));
     async move {
         let answer = match applied {
             Ok(applied) => applied.await,
@@ -111,15 +112,16 @@ async fn main() -> std::io::Result<()> {
         socket.on("command", command);
         join.send(socket).await.ok();
     });
-    actix_web::rt::spawn(updates(counter.clone(), io, joined));
+    rt::spawn(updates(counter.clone(), io, joined));
     let client = shared::npm_script("/socket.io.js", CLIENT);
     let server = HttpServer::new(move || {
         let service = service.clone();
         App::new()
-            .wrap(from_fn(guard))
-            .configure(files(include_str!("../client.js")))
+            .wrap(from_fn(shared::guard))
+            .wrap(from_fn(shared::http_rules))
+            .configure(shared::files(include_str!("../client.js")))
             .configure(client.clone())
-            .route("/", web::get().to(page))
+            .service(web::resource("/").get(page))
             .service(web::resource("/socket.io/").to(move |request, payload| {
                 bridge::serve(request, payload, service.clone(), MAX_BYTES)
             }))

@@ -31,7 +31,10 @@ export const STREAM = {
   "Cache-Control": "no-cache",
   "X-Accel-Buffering": "no",
 };
-export const HEARTBEAT = ": heartbeat\n\n";
+export const HEARTBEAT = "event: heartbeat\ndata:\n\n";
+
+// How many ms a client waits before it comes back: drawn for each.
+export const retry = () => `retry: ${500 + Math.floor(1000 * Math.random())}\n\n`;
 
 // The newest snapshot as an event (WHATWG HTML, section 9.2.5).
-export const event = () => `retry: 1000\nid: ${latest.id}\ndata: ${latest.text}\n\n`;
+export const event = () => `id: ${latest.id}\ndata: ${latest.text}\n\n`;

@@ -311,7 +311,8 @@ impl Client for Events {
         let next = async {
             loop {
                 let event = self.events.next().await.context("end of the stream")??;
-                if let Some(data) = event.data {
+                // A heartbeat is an event of its own name.
+                if let (Some(data), None) = (event.data, event.event) {
                     return Ok(serde_json::from_str(&data)?);
                 }
             }

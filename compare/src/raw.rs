@@ -1,5 +1,7 @@
 //! Bytes on a socket, for what no library would send or leave unread.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result, ensure};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -33,9 +35,17 @@ impl Raw {
     /// # Errors
     /// When the server does not accept.
     pub async fn connect(server: &Server) -> Result<Self> {
+        Self::reach(server.address).await
+    }
+
+    /// Connects to whatever listens there, with little room for what it does not read.
+    ///
+    /// # Errors
+    /// When nothing accepts.
+    pub async fn reach(address: SocketAddr) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        let stream = limited("connection", socket.connect(server.address)).await??;
+        let stream = limited("connection", socket.connect(address)).await??;
         Ok(Self { stream, unread: Vec::new() })
     }
 
@@ -99,6 +109,14 @@ impl Raw {
         limited("room to write", self.stream.write_all(bytes)).await?.context("write")
     }
 
+    /// Ends what this side says, and still listens.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn finish(&mut self) -> Result<()> {
+        Ok(self.stream.shutdown().await?)
+    }
+
     /// Reads what there is and returns how much it was: 0 when the server has closed.
     ///
     /// # Errors
@@ -110,22 +128,36 @@ impl Raw {
         }
     }
 
+    /// Reads until the server has closed, for as long as it takes.
+    ///
+    /// # Errors
+    /// When the connection cannot be read for another reason.
+    pub async fn closed(&mut self) -> Result<()> {
+        while self.read_some().await? > 0 {}
+        Ok(())
+    }
+
     /// Reads until `expected` has come, and drops all up to its end.
     ///
     /// # Errors
     /// When it does not come.
     pub async fn read_until(&mut self, expected: &[u8]) -> Result<()> {
-        let found = async {
-            loop {
-                if let Some(at) = find(&self.unread, expected) {
-                    self.unread.drain(..at + expected.len());
-                    return Ok(());
-                }
-                let read = self.read_some().await?;
-                ensure!(read > 0, "closed after {}", self.unread.escape_ascii());
+        limited(&expected.escape_ascii().to_string(), self.found(expected)).await?
+    }
+
+    /// As [`Raw::read_until`], for as long as it takes.
+    ///
+    /// # Errors
+    /// When the server closes first.
+    pub async fn found(&mut self, expected: &[u8]) -> Result<()> {
+        loop {
+            if let Some(at) = find(&self.unread, expected) {
+                self.unread.drain(..at + expected.len());
+                return Ok(());
             }
-        };
-        limited(&expected.escape_ascii().to_string(), found).await?
+            let read = self.read_some().await?;
+            ensure!(read > 0, "closed after {}", self.unread.escape_ascii());
+        }
     }
 
     /// Writes `bytes` and reads meanwhile, until `expected` has come `times` times or the
@@ -226,10 +258,18 @@ pub async fn status(
 /// # Errors
 /// When none comes.
 pub async fn first_event_id(server: &Server) -> Result<String> {
+    first_line_after(server, b"\nid: ").await
+}
+
+/// The rest of the first line of a new stream that begins with `start`.
+///
+/// # Errors
+/// When none comes.
+pub async fn first_line_after(server: &Server, start: &[u8]) -> Result<String> {
     let mut stream = Raw::subscribe(server).await?;
-    stream.read_until(b"\nid: ").await?;
+    stream.read_until(start).await?;
     while !stream.unread.contains(&b'\n') {
-        ensure!(limited("id", stream.read_some()).await?? > 0, "closed");
+        ensure!(limited("line", stream.read_some()).await?? > 0, "closed");
     }
     let line = stream.unread.split(|byte| *byte == b'\n').next().context("no line")?;
     Ok(String::from_utf8(line.to_vec())?)

@@ -4,6 +4,8 @@
 const element = (id) => document.getElementById(id);
 const MESSAGES = 50; // kept on the page
 const ANNOUNCE = 2000; // ms between two announcements to screen readers
+const SILENCE = 35_000; // ms; a server with a heartbeat is heard at least every 15 s
+const SLEEP = 5000; // ms without a turn of the page's clock, which ticks every second
 
 /** Draws a snapshot, or says why a command was refused. */
 export function show(message) {
@@ -24,6 +26,8 @@ let stale = false;
  */
 export function status(state) {
   connection = state;
+  if (state === "live") failures = 0;
+  if (state === "lost") heardAt = undefined;
   const shown = state === "live" && stale ? "stale" : state;
   const { dataset } = element("status");
   if (dataset.state === shown) return;
@@ -61,24 +65,55 @@ export function commands(send) {
         const answer = await send({ type });
         if (answer?.error) notice(answer.error);
       } catch (error) {
-        failed(error.message);
+        failed(error);
       }
       waiting(-1);
     });
   }
 }
 
-/** Says that a click did not arrive, or that nobody can know, and why if the page knows. */
-export function failed(reason) {
-  notice(element("notice").dataset.failed + (reason ? ` (${reason})` : ""));
+/**
+ * Says that a click did not arrive, or that nobody can know, and why: in the page's
+ * language, by the name of the error.
+ */
+export function failed({ name, message }) {
+  const { dataset } = element("notice");
+  notice(`${dataset.failed} (${dataset[name.toLowerCase()] ?? message})`);
 }
 
 /**
  * How long to wait before the next attempt, in ms: twice as long after each failure, up to
  * 10 s, and partly at random, so that a whole class does not come back in the same instant.
  */
-export function backoff(failures) {
+let failures = 0;
+export function backoff() {
+  failures += 1;
   return Math.min(10_000, 250 * 2 ** failures) * (0.5 + Math.random() / 2);
+}
+
+/** Notes that the server was heard; from now on its silence is noticed. */
+let heardAt;
+export function heard() {
+  heardAt = Date.now();
+}
+
+/**
+ * Calls `lost` when a connection can no longer be trusted: the server was silent for too
+ * long, or the page did not run, because the browser froze it, kept it in its back/forward
+ * cache, or the machine slept. A hidden page notices once it is seen again.
+ */
+export function watch(lost) {
+  let ran = Date.now();
+  let slept = false;
+  addEventListener("pageshow", ({ persisted }) => (slept ||= persisted));
+  setInterval(() => {
+    const now = Date.now();
+    slept ||= now - ran > SLEEP;
+    ran = now;
+    if (document.hidden) return;
+    if (now - heardAt > SILENCE || (slept && connection === "live")) lost();
+    slept = false;
+  }, 1000);
 }
 
 /** Waits until the tab can be seen. */

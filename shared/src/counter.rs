@@ -144,6 +144,14 @@ impl Counter {
         }
     }
 
+    /// Applies the command in a JSON text; the rest is as in [`Counter::apply`].
+    ///
+    /// # Errors
+    /// Those of [`Counter::apply`], and a [`Refusal`] of a text that is no command.
+    pub async fn apply_text(&self, text: &str) -> Result<Snapshot, Refusal> {
+        self.apply(text.parse()?).await
+    }
+
     fn apply_here(&self, command: Command) -> Snapshot {
         let Some(id) = command.id else { return self.change(command.action) };
         // Held until the change is made: a repeat must not be answered before it.

@@ -2,7 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error, MapAccess, Visitor},
@@ -141,19 +140,6 @@ impl Refusal {
     /// A refusal for this reason.
     pub fn new(reason: impl Into<String>) -> Self {
         Self { error: reason.into() }
-    }
-}
-
-/// As a handler's answer: 503 (RFC 9110, section 15.6.4), for the command was good and the
-/// counter could not take it. Bad commands are refused before, by
-/// [`json_body`](crate::guard::json_body).
-impl ResponseError for Refusal {
-    fn status_code(&self) -> StatusCode {
-        StatusCode::SERVICE_UNAVAILABLE
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status_code()).json(self)
     }
 }
 

@@ -17,7 +17,11 @@ use actix_web::{
 };
 use askama::Template;
 
-use crate::guard::json_body;
+/// What the page may do in a browser: what it is made of and nothing else, so no inline
+/// script, no other host, no frame. `'self'` in `connect-src` covers WebSocket to the same
+/// host and port (CSP Level 3, section 6.7.2.8).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Who asks for a page, and how they reached it.
 #[derive(Clone, Debug)]
@@ -25,7 +29,7 @@ pub struct Visit {
     /// `fr` or `en`: what `?lang=` asks for, else the browser's first choice of the two
     /// (`Accept-Language`, RFC 9110, section 12.5.4), else `en`.
     pub lang: &'static str,
-    /// Host and port as the browser knows them, for commands to copy.
+    /// Host and port as the browser has them in `Host`, for commands to copy.
     pub host: String,
 }
 
@@ -53,7 +57,10 @@ impl FromRequest for Visit {
             Some("en") => Some("en"),
             _ => None,
         });
-        let host = request.connection_info().host().to_owned();
+        // Not from `X-Forwarded-Host`, which anybody can send.
+        let host = request.headers().get(header::HOST).and_then(|it| it.to_str().ok());
+        let own = || request.app_config().local_addr().to_string();
+        let host = host.map_or_else(own, str::to_owned);
         ready(Ok(Self { lang: lang.unwrap_or("en"), host }))
     }
 }
@@ -68,14 +75,15 @@ pub fn html(page: &impl Template) -> actix_web::Result<HttpResponse> {
         .content_type(ContentType::html())
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::VARY, "Accept-Language"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .body(html))
 }
 
 /// Serves the page's files: the lesson's own script as `/client.js`, the shared ones as
 /// `/page.js`, `/style.css` and `/icon.svg`.
 ///
-/// They are compiled in, so a lesson runs from any folder. JSON bodies are read under
-/// [`json_body`]'s limits.
+/// They are compiled in, so a lesson runs from any folder.
 pub fn files(client: &'static str) -> impl FnOnce(&mut ServiceConfig) {
     let files = [
         ("/client.js", "text/javascript; charset=utf-8", client),
@@ -88,7 +96,6 @@ pub fn files(client: &'static str) -> impl FnOnce(&mut ServiceConfig) {
         ("/icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
     ];
     move |config| {
-        config.app_data(json_body());
         for (path, kind, text) in files {
             config.route(path, web::get().to(move || file(kind, text)));
         }

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     env,
     fmt::Debug,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     net::{IpAddr, SocketAddr, TcpListener},
     process,
 };
@@ -66,10 +66,12 @@ where
     <S::Service as Service<Request>>::Future: 'static,
     B: MessageBody + 'static,
 {
+    // A log that nobody reads any more must not make the server wait: lines are lost then.
+    let (log, _flush_at_the_end) = tracing_appender::non_blocking(io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::from_default_env())
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
+        .with_writer(log)
         .init();
     let refuse = |reason| -> ! {
         eprintln!("{lesson}: {reason}");
@@ -79,7 +81,9 @@ where
         share(&counter, &url).await.unwrap_or_else(|reason| refuse(reason));
     }
     let listener = listen(port).unwrap_or_else(|reason| refuse(reason));
-    println!("{lesson} listening on http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    // On a full disk or a closed pipe the line is lost, and the lesson goes on.
+    writeln!(io::stdout(), "{lesson} listening on http://{address}").ok();
     server
         // Two small messages in a row: the second must not wait until the first is
         // acknowledged (Nagle's algorithm, RFC 896).

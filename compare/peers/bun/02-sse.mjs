@@ -2,7 +2,7 @@
 // (SSE) with Bun": a ReadableStream, as the events come from elsewhere.
 
 import { isForeign, MAX_BYTES } from "../counter.mjs";
-import { event, FOREIGN, HEARTBEAT, post, STREAM } from "../http.mjs";
+import { event, FOREIGN, HEARTBEAT, post, retry, STREAM } from "../http.mjs";
 
 const streams = new Set();
 
@@ -17,7 +17,7 @@ function updates(request, server) {
   const events = new ReadableStream({
     start(controller) {
       stream = controller;
-      stream.enqueue(event());
+      stream.enqueue(retry() + event());
       streams.add(stream);
     },
     cancel() {

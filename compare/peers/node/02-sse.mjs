@@ -3,7 +3,7 @@
 
 import { createServer } from "node:http";
 import { isForeign } from "../counter.mjs";
-import { event, FOREIGN, HEARTBEAT, post, STREAM } from "../http.mjs";
+import { event, FOREIGN, HEARTBEAT, post, retry, STREAM } from "../http.mjs";
 import { answer, body } from "./http.mjs";
 
 const streams = new Set();
@@ -14,7 +14,7 @@ function broadcast(text) {
 
 // GET /events: the newest snapshot at once, then one event after each change.
 function updates(request, response) {
-  response.writeHead(200, STREAM).write(event());
+  response.writeHead(200, STREAM).write(retry() + event());
   streams.add(response);
   response.on("close", () => streams.delete(response));
 }

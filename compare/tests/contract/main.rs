@@ -4,13 +4,17 @@
 //! `cargo test -p compare --test contract 02-sse` runs one lesson's part, and
 //! `… --test contract -- --ignored peer` that of the peers.
 
+mod attacks;
+
 use std::{
+    collections::HashSet,
     io::{self, Write},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use attacks::*;
 use compare::{
     Bad, Client, Lesson, Outcome, Place, Runtime, Server, Snapshot, Subject,
     client::{LIMIT, limited},
@@ -76,7 +80,20 @@ behaviours![serving of Lesson:
     wire_shows_what_travels,
     heartbeat,
     vanished_client_is_dropped,
+    last_command_counts,
+    every_request_is_answered,
+    head_ends_at_its_head,
+    borrowed_names_are_refused,
+    mapped_loopback_is_loopback,
+    unread_log_delays_nobody,
+    fault_half_a_head_is_held,
 ];
+
+#[cfg(unix)]
+behaviours![waking of Lesson: stopped_server_blames_nobody];
+
+#[cfg(target_os = "linux")]
+behaviours![writing of Lesson: full_disk_stops_nobody];
 
 // The contract names a time for these, so nothing else may run on the machine meanwhile.
 #[cfg(unix)]
@@ -151,9 +168,38 @@ fn main() {
         .chain([Place::Shared, Place::Proxied].into_iter().flat_map(together))
         .chain(Subject::peers().flat_map(|subject| peer(subject, arguments.ignored)))
         .collect();
-    all.push(Trial::test("01-polling::not_modified", || block_on(not_modified())));
-    all.push(Trial::test("02-sse::head_and_ids", || block_on(head_and_ids())));
-    all.push(Trial::test("relay::disturbs", || block_on(relay_disturbs())));
+    macro_rules! push {
+        ($name:literal, $run:expr) => {
+            all.push(Trial::test($name, || block_on($run)))
+        };
+    }
+    push!("01-polling::not_modified", not_modified());
+    push!("01-polling::media_types", media_types(Lesson::Polling));
+    push!("02-sse::head_and_ids", head_and_ids());
+    push!("02-sse::media_types", media_types(Lesson::Sse));
+    push!("03-websocket::close_ends_the_connection", close_ends_the_connection());
+    push!("04-socketio::engine_errors", engine_errors());
+    push!(
+        "04-socketio::failed_upgrade_ends_the_session",
+        failed_upgrade_ends_the_session()
+    );
+    push!("relay::disturbs", relay_disturbs());
+    #[cfg(unix)]
+    all.extend(Lesson::ALL.into_iter().flat_map(waking));
+    #[cfg(unix)]
+    push!(
+        "04-socketio::stop_is_not_told_before_joining",
+        stop_is_not_told_before_joining()
+    );
+    #[cfg(target_os = "linux")]
+    {
+        all.extend(Lesson::ALL.into_iter().flat_map(writing));
+        push!("02-sse::fault_pipelining_spins", fault_pipelining_spins());
+        push!(
+            "01-polling::fault_pipelined_answers_pile_up",
+            fault_pipelined_answers_pile_up()
+        );
+    }
     for (name, bytes, code) in RUDE {
         let run = move || block_on(rude(bytes(), code));
         all.push(Trial::test(format!("03-websocket::{name}"), run));
@@ -583,12 +629,15 @@ async fn page_files(lesson: Lesson) -> Result<()> {
         let header = |name| answer.headers().get(name).and_then(|v| v.to_str().ok());
         let content_type = header(header::CONTENT_TYPE).unwrap_or_default();
         ensure!(content_type.starts_with(kind), "{path} is {content_type}");
-        let policy = header(header::CONTENT_SECURITY_POLICY).unwrap_or_default();
-        ensure!(
-            policy.starts_with("default-src 'none'; script-src 'self';"),
-            "{policy}"
-        );
-        ensure!(!policy.contains("unsafe"), "{policy}");
+        if path == "/" {
+            let policy = header(header::CONTENT_SECURITY_POLICY).unwrap_or_default();
+            ensure!(
+                policy.starts_with("default-src 'none'; script-src 'self';"),
+                "{policy}"
+            );
+            ensure!(!policy.contains("unsafe"), "{policy}");
+            ensure!(header(header::REFERRER_POLICY) == Some("no-referrer"));
+        }
         ensure!(header(header::X_CONTENT_TYPE_OPTIONS) == Some("nosniff"));
         ensure!(header(header::ACCESS_CONTROL_ALLOW_ORIGIN).is_none());
     }
@@ -735,7 +784,7 @@ async fn heartbeat(lesson: Lesson) -> Result<()> {
     let mut silent = Raw::subscribe(&server).await?;
     let expected: &[u8] = match lesson {
         Lesson::Polling => bail!("declared as impossible"),
-        Lesson::Sse => b"\n: heartbeat\n\n",
+        Lesson::Sse => b"\nevent: heartbeat\ndata:\n\n",
         Lesson::WebSocket => &[0x89, 0],
         Lesson::SocketIo => &[0x81, 1, b'2'],
     };
@@ -753,11 +802,7 @@ async fn vanished_client_is_dropped(lesson: Lesson) -> Result<()> {
     // It reads all it gets and never answers a ping, like a machine behind a proxy that
     // has not noticed that the machine is gone.
     let mut vanished = Raw::subscribe(&server).await?;
-    let dropped = async {
-        while vanished.read_some().await? > 0 {}
-        Ok(())
-    };
-    timeout(3 * LIMIT, dropped).await.context("still connected")?
+    timeout(3 * LIMIT, vanished.closed()).await.context("still connected")?
 }
 
 /// RFC 9110, section 13.1.2.
@@ -784,6 +829,10 @@ async fn not_modified() -> Result<()> {
         ensure!(answer.bytes().await?.is_empty(), "{tags}: a 304 with a body");
     }
     let bare = etag.trim_matches('"');
+    // What cannot be read among the tags is skipped.
+    let beside = format!("rubbish, {etag}");
+    let answer = get(&server, "/counter", &[("if-none-match", &beside)]).await?;
+    ensure!(answer.status() == StatusCode::NOT_MODIFIED, "{answer:?}");
     for tags in [other, bare, "", "\"", "W/", &format!("w/{etag}")] {
         let answer = get(&server, "/counter", &[("if-none-match", tags)]).await?;
         ensure!(answer.status() == StatusCode::OK, "{tags}: {answer:?}");
@@ -793,6 +842,11 @@ async fn not_modified() -> Result<()> {
     let answer = get(&server, "/counter", &[("if-none-match", &etag)]).await?;
     ensure!(answer.status() == StatusCode::OK, "{answer:?}");
     ensure!(answer.headers()[header::ETAG] != etag, "{answer:?}");
+    // A poll is short: what only a page needs, such as its security policy, is not in it.
+    let mut raw = Raw::connect(&server).await?;
+    let poll = raw::request(&server, "GET", "/counter", "", "");
+    let (answer, _) = raw.exchange(poll.as_bytes(), b"\"version\":1}", 1).await?;
+    ensure!(answer.len() < 230, "{} bytes: {}", answer.len(), answer.escape_ascii());
     Ok(())
 }
 
@@ -810,8 +864,15 @@ async fn head_and_ids() -> Result<()> {
     ensure!(raw::first_event_id(&server).await? == before, "one state, two ids");
     connect(&server).await?.send("reset").await?;
     ensure!(raw::first_event_id(&server).await? != before, "two states, one id");
-    let mut stream = Raw::subscribe(&server).await?;
-    stream.read_until(b"retry: 1000\n").await
+    let mut pauses = HashSet::new();
+    for _ in 0..8 {
+        let pause = raw::first_line_after(&server, b"\nretry: ").await?;
+        ensure!((500..1500).contains(&pause.parse::<u32>()?), "retry: {pause}");
+        pauses.insert(pause);
+    }
+    // One chance in a thousand each: eight alike would be no chance.
+    ensure!(pauses.len() > 1, "every client would come back after {pauses:?} ms");
+    Ok(())
 }
 
 async fn get(
@@ -892,11 +953,7 @@ pub async fn rude(bytes: Vec<u8>, code: Option<u16>) -> Result<()> {
     };
     let [high, low] = code.to_be_bytes();
     raw.read_until(&[0x88, 2, high, low]).await?;
-    let closed = async {
-        while raw.read_some().await? > 0 {}
-        Ok::<_, anyhow::Error>(())
-    };
-    limited("end of the connection", closed).await??;
+    limited("end of the connection", raw.closed()).await??;
     // Everybody else is served as before.
     connect(&server).await?.next().await?;
     Ok(())

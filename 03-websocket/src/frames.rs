@@ -1,7 +1,7 @@
-//! What actix-ws leaves open: a size limit that holds before a frame is buffered, and the
-//! close code that each error deserves.
+//! What actix-ws leaves open: a size limit that holds before a frame is buffered, the close
+//! code that each error deserves, and clocks that are fair to both sides.
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use actix_http::{
     BoxedPayloadStream,
@@ -14,9 +14,8 @@ use actix_web::{
 };
 use actix_ws::{Message, Session};
 use futures_util::{SinkExt, StreamExt};
-use tokio::time::timeout;
-
-use crate::MAX_BYTES;
+use shared::MAX_BYTES;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
 /// How long a frame may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,11 +27,15 @@ const RESERVED_BITS: u8 = 0b0111_0000;
 ///
 /// actix-ws looks at the length of a frame once the whole frame has arrived: a header that
 /// announces 1 GiB makes it buffer what follows. This reads the headers as they pass.
-#[must_use]
-pub fn limit_frames(request: &HttpRequest, payload: web::Payload) -> web::Payload {
+///
+/// When the client closes its connection, actix-http ends the payload with an error, and
+/// actix-ws drops what it has read and not decoded. Here the payload just ends: the commands
+/// that arrived before the end count.
+pub fn limit(request: &HttpRequest, payload: web::Payload) -> web::Payload {
     let mut header = FrameHeader::default();
     let limited = payload
         .into_inner()
+        .take_while(|chunk| ready(!matches!(chunk, Err(PayloadError::Incomplete(_)))))
         .map(move |chunk| chunk.and_then(|bytes| header.check(bytes)));
     let limited: BoxedPayloadStream = Box::pin(limited);
     let mut payload = limited.into();
@@ -89,7 +92,6 @@ fn lengths(header: &[u8]) -> Option<(u64, u64)> {
 
 /// The close code (RFC 6455, section 7.4.1) for what was wrong with a client's frames:
 /// 1009 too long, 1007 not UTF-8, 1002 everything else.
-#[must_use]
 pub fn close_code(error: &ProtocolError) -> CloseCode {
     match error {
         ProtocolError::Overflow => CloseCode::Size,
@@ -105,6 +107,16 @@ pub fn close_code(error: &ProtocolError) -> CloseCode {
         }
         _ => CloseCode::Protocol,
     }
+}
+
+/// Ticks every `period`, the first time after one.
+///
+/// A server that stood still, as when its machine slept, missed ticks. They do not come all
+/// at once when it goes on: its client could not answer between two of them.
+pub fn heartbeat(period: Duration) -> Interval {
+    let mut heartbeat = interval_at(Instant::now() + period, period);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
 }
 
 /// Sends one frame. Returns whether the conversation goes on: not after a close frame, nor
