@@ -26,8 +26,9 @@ all: (client "04-socketio") build-lessons run-all
 [group('follow the course')]
 [no-exit-message]
 diff A B: (known A) (known B)
-    -@git --no-pager diff --no-index {{ A }}/src {{ B }}/src
+    -@git --no-pager diff --no-index {{ A }}/src/main.rs {{ B }}/src/main.rs
     -@git --no-pager diff --no-index {{ A }}/client.js {{ B }}/client.js
+    -@git --no-pager diff --no-index --no-renames --name-status --diff-filter=AD {{ A }}/src {{ B }}/src
 
 # Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
 [group('follow the course')]

@@ -19,6 +19,7 @@ use chromiumoxide::{
                 EventRequestWillBeSent, EventWebSocketFrameSent, Headers,
                 SetExtraHttpHeadersParams,
             },
+            page::{SetWebLifecycleStateParams, SetWebLifecycleStateState},
         },
         js_protocol::runtime::{EventConsoleApiCalled, EventExceptionThrown},
     },
@@ -224,6 +225,21 @@ impl Tab {
     pub async fn shows(&self, value: i64) -> Result<()> {
         let shown = "document.querySelector('#value').textContent";
         self.until(SOON, &format!("{shown} === '{value}'")).await
+    }
+
+    /// Freezes the page, as browsers do to hidden tabs and phones to what they do not show,
+    /// or lets it live again (W3C, "Page Lifecycle").
+    ///
+    /// # Errors
+    /// When the browser does not.
+    pub async fn lives(&self, lives: bool) -> Result<()> {
+        let state = if lives {
+            SetWebLifecycleStateState::Active
+        } else {
+            SetWebLifecycleStateState::Frozen
+        };
+        self.page.execute(SetWebLifecycleStateParams::new(state)).await?;
+        Ok(())
     }
 
     /// Clicks on the element with this id.

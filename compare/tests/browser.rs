@@ -6,9 +6,9 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +18,7 @@ use chromiumoxide::cdp::browser_protocol::emulation::{
 use compare::{
     Lesson, Server,
     browser::{SOON, Window},
+    relay::{Network, Relay},
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
@@ -31,6 +32,13 @@ use tokio::{
 /// How long a page may take to notice a server that says nothing: the lessons' heartbeats
 /// are 15 s apart, and a page waits for more than two.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// Well before the 30 s after which lesson 4's heartbeat shows that something broke.
+const BEFORE_THE_HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// One click was made, and it was acknowledged.
+const COUNTED_ONE: &str = "document.querySelector('#value').textContent === '1'
+    && document.querySelector('#waiting').textContent === ''";
 
 const AXE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/node_modules/axe-core/axe.min.js");
@@ -52,6 +60,8 @@ fn main() {
             page_survives_a_503,
             page_speaks_both_languages,
             page_says_what_became_of_a_click,
+            page_wakes_up,
+            page_comes_back_from_the_cache,
             page_is_accessible,
             page_fits_a_phone,
             page_runs_no_injected_script,
@@ -63,8 +73,14 @@ fn main() {
     trials.push(Trial::test("01-polling::hidden_page_does_not_poll", || {
         block_on(hidden_page_does_not_poll())
     }));
+    trials.push(Trial::test("03-websocket::page_admits_an_unanswered_click", || {
+        block_on(page_admits_an_unanswered_click())
+    }));
     trials.push(Trial::test("04-socketio::page_notices_a_broken_upgrade", || {
         block_on(page_notices_a_broken_upgrade())
+    }));
+    trials.push(Trial::test("04-socketio::page_survives_a_failed_upgrade", || {
+        block_on(page_survives_a_failed_upgrade())
     }));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -185,11 +201,7 @@ async fn page_notices_a_frozen_server(lesson: Lesson) -> Result<()> {
     let tab = window.tab(server.address, "en").await?;
     tab.is_live().await?;
     server.signal(Signal::SIGSTOP)?;
-    match lesson {
-        // A page sees no heartbeat comments, so it cannot miss them.
-        Lesson::Sse => {}
-        _ => tab.is_lost(SILENCE).await?,
-    }
+    tab.is_lost(SILENCE).await?;
     server.signal(Signal::SIGCONT)?;
     tab.is_live().await?;
     tab.click("increment").await?;
@@ -222,13 +234,105 @@ async fn page_says_what_became_of_a_click(lesson: Lesson) -> Result<()> {
     tab.is_lost(SOON).await?;
     tab.click("increment").await?;
     let (id, text) = match lesson {
+        Lesson::Polling | Lesson::Sse => ("notice", "(the request failed)"),
+        Lesson::WebSocket => ("notice", "(no connection, nothing was sent)"),
         // It keeps the click and sends it later.
         Lesson::SocketIo => ("waiting", "Clicks waiting: 1"),
-        _ => ("notice", "The click was not sent"),
     };
     let said =
-        format!("document.querySelector('#{id}').textContent.startsWith('{text}')");
+        format!("document.querySelector('#{id}').textContent.endsWith('{text}')");
     tab.until(SOON, &said).await
+}
+
+/// A click that was sent on a connection that then broke: nobody knows, and the page says
+/// so in its own language.
+async fn page_admits_an_unanswered_click() -> Result<()> {
+    let server = Server::start(Lesson::WebSocket)?;
+    let relay = Relay::start(server.address, None).await?;
+    let window = Window::open().await?;
+    let tab = window.tab(relay.address, "fr").await?;
+    tab.is_live().await?;
+    relay.set(Network::Frozen);
+    tab.click("increment").await?;
+    let sent = "document.querySelector('#wire [data-direction=up]') !== null";
+    tab.until(SOON, sent).await?;
+    relay.set(Network::Down);
+    let said = "document.querySelector('#notice').textContent ===
+        'Le clic n’est pas parti, ou son résultat est inconnu. ' +
+        '(connexion perdue avant toute réponse)'";
+    tab.until(SOON, said).await
+}
+
+/// How long a page that was asleep may say what it does not know, by its own clock: a
+/// machine that stands still stops that too.
+const AWAKE: &str = "globalThis.awake = () => new Promise((resolve) => {
+    let ticks = 0;
+    const clock = setInterval(() => {
+        ticks += 1;
+        const value = document.querySelector('#value').textContent;
+        const { state } = document.querySelector('#status').dataset;
+        if (value !== '0' || state !== 'live') {
+            clearInterval(clock);
+            resolve(ticks);
+        }
+    }, 100);
+}); 1";
+
+/// A page that the browser froze, as on a phone that slept, while its connection died and
+/// the counter changed.
+async fn page_wakes_up(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let relay = Relay::start(server.address, None).await?;
+    let window = Window::open().await?;
+    let tab = window.tab(relay.address, "en").await?;
+    tab.is_connected(lesson).await?;
+    tab.shows(0).await?;
+    tab.evaluate(AWAKE).await?;
+    let other = window.blank().await?;
+    other.bring_to_front().await?;
+    tab.until(SOON, "document.hidden").await?;
+    tab.lives(false).await?;
+    relay.set(Network::Frozen);
+    compare::connect(&server).await?.send("increment").await?;
+    // As long as a page must have slept to doubt its connection, and then some.
+    sleep(Duration::from_secs(8)).await;
+    tab.lives(true).await?;
+    tab.page.bring_to_front().await?;
+    tab.until(SOON, "!document.hidden").await?;
+    let ticks = tab.evaluate("awake()").await?.as_u64().context("no ticks")?;
+    ensure!(
+        ticks <= 20,
+        "for {ticks} tenths of a second it showed what it did not know"
+    );
+    // What was open before stays dead; what is opened now works.
+    relay.set(Network::Down);
+    relay.set(Network::Good);
+    tab.is_live().await?;
+    tab.shows(1).await
+}
+
+/// A page that the browser kept while another one was looked at, and shows again.
+async fn page_comes_back_from_the_cache(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let window = Window::open().await?;
+    let tab = window.tab(server.address, "en").await?;
+    tab.is_connected(lesson).await?;
+    tab.shows(0).await?;
+    tab.evaluate(
+        "addEventListener('pageshow', (event) => {
+        document.title = event.persisted ? 'kept' : 'new';
+    }); 1",
+    )
+    .await?;
+    tab.page.goto("about:blank").await?;
+    compare::connect(&server).await?.send("increment").await?;
+    let _ = tab.evaluate("history.back(); 1").await;
+    tab.until(SOON, "location.pathname === '/'").await?;
+    tab.is_live().await?;
+    tab.shows(1).await?;
+    println!("{lesson}: {}", tab.evaluate("document.title").await?);
+    tab.click("increment").await?;
+    tab.shows(2).await
 }
 
 /// No violation found by axe-core, in either colour scheme.
@@ -351,7 +455,8 @@ async fn hidden_page_does_not_poll() -> Result<()> {
 }
 
 /// A WebSocket that breaks between `3probe` and `5`, while the client holds its polling back
-/// for it, leaves the client without a transport. It says nothing: the heartbeat shows it.
+/// for it, leaves the client without a transport. It says nothing; the server has ended the
+/// session, so the next click finds out.
 async fn page_notices_a_broken_upgrade() -> Result<()> {
     let server = Server::start(Lesson::SocketIo)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -361,15 +466,8 @@ async fn page_notices_a_broken_upgrade() -> Result<()> {
     let tab = window.tab(proxy, "en").await?;
     tab.is_live().await?;
     tab.click("increment").await?;
-    let live = Instant::now();
-    tab.is_lost(SILENCE).await?;
-    ensure!(
-        live.elapsed() > Duration::from_secs(15),
-        "noticed after {:?}",
-        live.elapsed()
-    );
-    tab.is_connected(Lesson::SocketIo).await?;
-    tab.shows(1).await
+    tab.until(BEFORE_THE_HEARTBEAT, COUNTED_ONE).await?;
+    tab.is_live().await
 }
 
 async fn breaks_the_first_upgrade(listener: TcpListener, server: SocketAddr) {
@@ -411,6 +509,53 @@ async fn breaks_the_first_upgrade(listener: TcpListener, server: SocketAddr) {
                 ended = copy(&mut from_page, &mut to_server) => ended,
                 ended = down => ended,
             }
+        });
+    }
+}
+
+/// A middlebox that grants a WebSocket and then breaks it leaves the page on long polling,
+/// at once and for good.
+async fn page_survives_a_failed_upgrade() -> Result<()> {
+    let server = Server::start(Lesson::SocketIo)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let proxy = listener.local_addr()?;
+    let tried = Arc::<AtomicU64>::default();
+    tokio::spawn(breaks_each_websocket(listener, server.address, tried.clone()));
+    let window = Window::open().await?;
+    let tab = window.tab(proxy, "en").await?;
+    tab.until(SOON, "document.querySelector('#value').textContent === '0'").await?;
+    for value in 1..=3 {
+        tab.is_live().await?;
+        tab.click("increment").await?;
+        tab.shows(value).await?;
+        let none = "document.querySelector('#waiting').textContent === ''";
+        tab.until(BEFORE_THE_HEARTBEAT, none).await?;
+    }
+    let tried = tried.load(Ordering::Relaxed);
+    ensure!(tried == 1, "{tried} WebSockets were tried");
+    Ok(())
+}
+
+async fn breaks_each_websocket(
+    listener: TcpListener,
+    server: SocketAddr,
+    tried: Arc<AtomicU64>,
+) {
+    while let Ok((mut page, _)) = listener.accept().await {
+        let tried = tried.clone();
+        tokio::spawn(async move {
+            let mut bytes = [0; 4096];
+            let head = page.peek(&mut bytes).await?;
+            let mut server = TcpStream::connect(server).await?;
+            if !contains(&bytes[..head], b"transport=websocket") {
+                return tokio::io::copy_bidirectional(&mut page, &mut server).await;
+            }
+            tried.fetch_add(1, Ordering::Relaxed);
+            let read = page.read(&mut bytes).await?;
+            server.write_all(&bytes[..read]).await?;
+            let read = server.read(&mut bytes).await?;
+            page.write_all(&bytes[..read]).await?;
+            Ok((0, 0))
         });
     }
 }
