@@ -38,7 +38,7 @@ fn event(id: &str, json: &str) -> String {
 async fn updates(counter: Data<Counter>) -> impl Responder {
     // How many ms a browser waits before it comes back: drawn for each, so that a whole
     // class that lost its streams together does not come back in the same instant.
-    let retry = Bytes::from(format!("retry: {}\n\n", fastrand::u32(500..1500)));
+    let retry = Bytes::from(format!("retry: {}\n\n", fastrand::u32(1000..2000)));
     let events = stream::unfold(counter.subscribe(), async |mut updates| {
         let block = match timeout(HEARTBEAT, updates.next()).await {
             Ok(Some(update)) => update.text.clone().into_bytes(),

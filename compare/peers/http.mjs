@@ -34,7 +34,7 @@ export const STREAM = {
 export const HEARTBEAT = "event: heartbeat\ndata:\n\n";
 
 // How many ms a client waits before it comes back: drawn for each.
-export const retry = () => `retry: ${500 + Math.floor(1000 * Math.random())}\n\n`;
+export const retry = () => `retry: ${1000 + Math.floor(1000 * Math.random())}\n\n`;
 
 // The newest snapshot as an event (WHATWG HTML, section 9.2.5).
 export const event = () => `id: ${latest.id}\ndata: ${latest.text}\n\n`;

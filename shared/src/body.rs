@@ -38,7 +38,7 @@ fn refuse(error: JsonPayloadError, limit: usize) -> Error {
 }
 
 /// The refusal as an answer with this status.
-pub(crate) fn refusal(status: StatusCode, refusal: Refusal) -> Error {
+fn refusal(status: StatusCode, refusal: Refusal) -> Error {
     let response = HttpResponse::build(status).json(&refusal);
     InternalError::from_response(refusal.error, response).into()
 }

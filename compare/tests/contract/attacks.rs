@@ -116,7 +116,8 @@ pub async fn every_request_is_answered(lesson: Lesson) -> Result<()> {
         let status = format!("HTTP/1.1 {status} ");
         let answered = raw.found(status.as_bytes());
         let answered = timeout(3 * LIMIT, answered).await;
-        answered.with_context(|| format!("no {status} for {request}"))?
+        answered.with_context(|| format!("no {status} for {request}"))??;
+        raw.read_until(b"x-content-type-options: nosniff\r\n").await
     });
     try_join_all(trying).await?;
     let now = connect(&server).await?.next().await?;

@@ -867,7 +867,7 @@ async fn head_and_ids() -> Result<()> {
     let mut pauses = HashSet::new();
     for _ in 0..8 {
         let pause = raw::first_line_after(&server, b"\nretry: ").await?;
-        ensure!((500..1500).contains(&pause.parse::<u32>()?), "retry: {pause}");
+        ensure!((1000..2000).contains(&pause.parse::<u32>()?), "retry: {pause}");
         pauses.insert(pause);
     }
     // One chance in a thousand each: eight alike would be no chance.

@@ -25,13 +25,15 @@ use crate::{
 };
 
 /// What differs from run to run, and what stands for it when two runs are compared.
-const VARIES: [(&str, &str); 8] = [
+const VARIES: [(&str, &str); 9] = [
     // When an answer was given, and how long a drill has taken.
     (r"(?i)\bdate: .*", "date: …"),
     (r"^ *\d+\.\d s  ", "… s  "),
     // The random part of an ETag or an event's id, and the session of a Socket.IO client.
     (r"\b[0-9a-f]{16}-(\d+)\b", "…-$1"),
     (r#"("sid":"|\bsid=)[\w-]+"#, "$1…"),
+    // How long the client of a stream waits before it comes back.
+    (r"\bretry: \d{4}\b", "retry: …"),
     // The free port that `just wire` listens on.
     (r"127\.0\.0\.1:\d{5}\b", "127.0.0.1:…"),
     // A process's number.
