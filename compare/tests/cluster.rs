@@ -44,6 +44,7 @@ fn main() {
             redis_comes_back_empty,
             redis_comes_back_older,
             lost_answer_counts_once,
+            bad_name_of_a_run_is_replaced,
             bad_redis,
         );
         #[cfg(unix)]
@@ -303,6 +304,41 @@ async fn lost_answer_counts_once(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
+/// Whatever stands where the name of the run should, clients get names as ever.
+async fn bad_name_of_a_run_is_replaced(lesson: Lesson) -> Result<()> {
+    let mut cluster = Cluster::start(lesson, 2)?;
+    let mut clients = try_join_all(cluster.instances.iter().map(connect)).await?;
+    let bad = [
+        r#"'a"b'"#,
+        "''",
+        "0123456789abcde",
+        "0123456789abcdef0",
+        "0123456789ABCDEF",
+        "'0123456789abcd 1'",
+        r#""0123456789abcde\n""#,
+    ];
+    for (count, bad) in (1..).zip(bad) {
+        cluster.redis.say(&format!("HSET {{counter}} run {bad}"))?;
+        // It may be the first that an instance finds.
+        cluster.instances[1] = cluster.redis.instance(lesson)?;
+        clients[1] = connect(&cluster.instances[1]).await?;
+        clients[0].send("increment").await.context(bad)?;
+        let mut names = Vec::new();
+        for (client, instance) in clients.iter_mut().zip(&cluster.instances) {
+            sees(&mut **client, count, count.try_into()?).await.context(bad)?;
+            names.push(state(instance).await.context(bad)?.1);
+        }
+        ensure!(names[0] == names[1], "{bad}: {names:?}");
+        let Some((run, _)) = names[0].trim_matches('"').split_once('-') else {
+            ensure!(names[0].is_empty(), "{bad}: {names:?}");
+            continue;
+        };
+        let is_digit = |it: char| matches!(it, '0'..='9' | 'a'..='f');
+        ensure!(run.len() == 16 && run.chars().all(is_digit), "{bad}: {names:?}");
+    }
+    Ok(())
+}
+
 /// A line that says what is wrong with Redis, before anything listens.
 async fn bad_redis(lesson: Lesson) -> Result<()> {
     let reserved = Reserved::any()?;
@@ -487,7 +523,17 @@ async fn foreign_publication_is_ignored(lesson: Lesson) -> Result<()> {
     let other = Server::spawn(lesson, other.env("REDIS_URL", redis.url() + "/1"))?;
     let mut instance = redis.instance(lesson)?;
     let mut client = connect(&instance).await?;
-    for text in ["''", "nonsense", "'run 1 2 3'", "'run -1 0'", "'run 1 4294967296'"] {
+    let run = "0123456789abcdef";
+    let texts = [
+        "''",
+        "nonsense",
+        &format!("'{run} 1 2 3'"),
+        &format!("'{run} -1 0'"),
+        &format!("'{run} 1 4294967296'"),
+        r#"'a"b 7 7'"#,
+        "'0123456789ABCDEF 7 7'",
+    ];
+    for text in texts {
         redis.say(&format!("PUBLISH {{counter}}@0 {text}"))?;
     }
     let mut apart = connect(&other).await?;

@@ -282,6 +282,12 @@ fn refuse(commands: impl Iterator<Item = Waiting>, fate: &str) {
     }
 }
 
+/// Whether this can be the name of a run: as [`new_run`] makes them, and as `apply.lua`
+/// checks what stands in Redis.
+fn is_run(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A state as Redis has it.
 struct State {
     run: String,
@@ -294,7 +300,7 @@ impl FromStr for State {
 
     fn from_str(text: &str) -> io::Result<Self> {
         let state = || {
-            let (run, numbers) = text.split_once(' ')?;
+            let (run, numbers) = text.split_once(' ').filter(|(run, _)| is_run(run))?;
             let (version, value) = numbers.split_once(' ')?;
             let (version, value) = (version.parse().ok()?, value.parse().ok()?);
             let snapshot = Snapshot { value, version, stale: false };
