@@ -68,6 +68,9 @@ fn main() {
             page_says_that_the_counter_is_lost,
         );
     }
+    for lesson in [Lesson::Polling, Lesson::Sse] {
+        trial!(Place::Shared, lesson; half_closed_post_counts);
+    }
     for lesson in [Lesson::WebSocket, Lesson::SocketIo] {
         trial!(Place::Shared, lesson; one_client_is_served_in_order);
     }
@@ -473,6 +476,28 @@ async fn bad_name_of_a_run_is_replaced(lesson: Lesson) -> Result<()> {
         };
         let is_digit = |it: char| matches!(it, '0'..='9' | 'a'..='f');
         ensure!(run.len() == 16 && run.chars().all(is_digit), "{bad}: {names:?}");
+    }
+    Ok(())
+}
+
+/// Who sends a command and closes his side may get no answer: it counts all the same, and a
+/// repeat under the same id has the answer.
+async fn half_closed_post_counts(lesson: Lesson) -> Result<()> {
+    let cluster = Cluster::start(lesson, 2)?;
+    let [one, two] = &cluster.instances[..] else { bail!("two were started") };
+    let mut witness = connect(two).await?;
+    for count in 1..=10 {
+        let command = json!({ "type": "increment", "id": count.to_string() });
+        let post = raw::request(one, "POST", "/counter", "", &command.to_string());
+        let mut half_closed = TcpStream::connect(one.address).await?;
+        half_closed.write_all(post.as_bytes()).await?;
+        half_closed.shutdown().await?;
+        sees(&mut *witness, count, count.try_into()?).await?;
+        let mut again = Raw::connect(one).await?;
+        again.write(post.as_bytes()).await?;
+        again.read_until(b"HTTP/1.1 200 ").await?;
+        let snapshot = json!({ "value": count, "version": count });
+        again.read_until(snapshot.to_string().as_bytes()).await?;
     }
     Ok(())
 }
