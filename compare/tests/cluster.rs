@@ -1,7 +1,14 @@
 //! Several instances that share their counter: what the contract does not say, because one
 //! process cannot show it. The contract itself runs over two instances in its own suite.
 
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use compare::{
@@ -17,7 +24,11 @@ use futures_util::future::try_join_all;
 use libtest_mimic::{Arguments, Failed, Trial};
 use reqwest::{StatusCode, header};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 
 /// Between two attempts at what will work in a moment.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -44,6 +55,9 @@ fn main() {
             redis_comes_back_empty,
             redis_comes_back_older,
             lost_answer_counts_once,
+            redis_refuses,
+            refused_repeat_proves_nothing,
+            bad_name_of_a_run_is_replaced,
             bad_redis,
         );
         #[cfg(unix)]
@@ -53,6 +67,9 @@ fn main() {
             pages_see_each_other,
             page_says_that_the_counter_is_lost,
         );
+    }
+    for lesson in [Lesson::Polling, Lesson::Sse] {
+        trial!(Place::Shared, lesson; half_closed_post_counts);
     }
     for lesson in [Lesson::WebSocket, Lesson::SocketIo] {
         trial!(Place::Shared, lesson; one_client_is_served_in_order);
@@ -115,8 +132,21 @@ async fn state(server: &Server) -> Result<(Snapshot, String)> {
 /// Sends a command that must be refused because the counter cannot be reached, with these
 /// words about what became of it.
 async fn is_refused(server: &Server, fate: &str) -> Result<()> {
-    const COMMAND: &str = r#"{"type":"increment"}"#;
     let refusal = format!(r#"{{"error":"the counter cannot be reached; {fate}"}}"#);
+    refusal_of_command(server).await?.read_until(refusal.as_bytes()).await
+}
+
+/// Sends a command that Redis must refuse with this code.
+async fn is_refused_by_redis(server: &Server, code: &str) -> Result<()> {
+    let mut raw = refusal_of_command(server).await?;
+    raw.read_until(format!(r#"{{"error":"Redis refused it ({code} "#).as_bytes())
+        .await?;
+    raw.read_until(format!(r#"); {NOT_APPLIED}"}}"#).as_bytes()).await
+}
+
+/// Sends a command that must be refused, and reads up to the refusal.
+async fn refusal_of_command(server: &Server) -> Result<Raw> {
+    const COMMAND: &str = r#"{"type":"increment"}"#;
     let mut raw = match server.lesson {
         Lesson::Polling | Lesson::Sse => Raw::connect(server).await?,
         Lesson::WebSocket | Lesson::SocketIo => Raw::subscribe(server).await?,
@@ -135,7 +165,7 @@ async fn is_refused(server: &Server, fate: &str) -> Result<()> {
             raw.read_until(b"437[").await?;
         }
     }
-    raw.read_until(refusal.as_bytes()).await
+    Ok(raw)
 }
 
 /// Where clients find nginx: only the address is used of this server.
@@ -300,6 +330,175 @@ async fn lost_answer_counts_once(lesson: Lesson) -> Result<()> {
     sender.send("increment").await?;
     let last = until(&mut *witness, |snapshot| snapshot.version > 1).await?;
     ensure!(last == Snapshot::new(2, 2), "{last:?}");
+    Ok(())
+}
+
+/// An error that Redis gives before anything is changed leaves nothing open.
+async fn redis_refuses(lesson: Lesson) -> Result<()> {
+    let nobody = Reserved::any()?;
+    let replica = format!("REPLICAOF 127.0.0.1 {}", nobody.address.port());
+    // Its code, what makes Redis give it, and what ends that.
+    let errors: [(&str, &[&str], &[&str]); 6] = [
+        ("OOM", &["CONFIG SET maxmemory 1"], &["CONFIG SET maxmemory 0"]),
+        ("READONLY", &[&replica], &["REPLICAOF NO ONE"]),
+        (
+            "MASTERDOWN",
+            &["CONFIG SET replica-serve-stale-data no", &replica],
+            &["REPLICAOF NO ONE"],
+        ),
+        (
+            "NOREPLICAS",
+            &["CONFIG SET min-replicas-to-write 1"],
+            &["CONFIG SET min-replicas-to-write 0"],
+        ),
+        (
+            "WRONGTYPE",
+            &["RENAME {counter} kept", "SET {counter} text"],
+            &["RENAME kept {counter}"],
+        ),
+        (
+            "WRONGTYPE",
+            &["RENAME {counter}:ids kept", "SET {counter}:ids text"],
+            &["RENAME kept {counter}:ids"],
+        ),
+    ];
+    let cluster = Cluster::start(lesson, 1)?;
+    let instance = &cluster.instances[0];
+    let mut client = connect(instance).await?;
+    client.send("increment").await?;
+    sees(&mut *client, 1, 1).await?;
+    // Before version 7 an error inside the script has no code.
+    let is_old = Redis::version()?.starts_with("Redis 6.");
+    let errors = errors.iter().filter(|(code, ..)| !is_old || *code == "MASTERDOWN");
+    for (count, (code, causes, cures)) in (2..).zip(errors) {
+        causes.iter().try_for_each(|cause| cluster.redis.say(cause).map(drop))?;
+        is_refused_by_redis(instance, code).await.context(*code)?;
+        until(&mut *client, |snapshot| snapshot.stale).await.context(*code)?;
+        cures.iter().try_for_each(|cure| cluster.redis.say(cure).map(drop))?;
+        until(&mut *client, |snapshot| !snapshot.stale).await.context(*code)?;
+        client.send("increment").await?;
+        sees(&mut *client, count, count.try_into()?).await?;
+    }
+    Ok(())
+}
+
+/// Redis applies a command, its answer is lost, and the repeat is refused: that says nothing
+/// about the first time, so the command is not refused as not applied.
+async fn refused_repeat_proves_nothing(lesson: Lesson) -> Result<()> {
+    let redis = Redis::start()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("redis://{}", listener.local_addr()?);
+    let commands = Arc::new(AtomicU8::new(0));
+    tokio::spawn(lose_then_refuse(listener, redis.address, commands.clone()));
+    let instance = Server::spawn(lesson, lesson.command()?.env("REDIS_URL", url))?;
+    let mut client = connect(&instance).await?;
+    client.send("increment").await?;
+    sees(&mut *client, 1, 1).await?;
+    let sent = commands.load(Ordering::Relaxed);
+    ensure!(sent >= 3, "sent {sent} times");
+    Ok(())
+}
+
+/// Passes on what goes to Redis and comes from it; but the answer to the first command is
+/// lost with the connection, and the second command is answered here, with an error.
+async fn lose_then_refuse(
+    listener: TcpListener,
+    redis: SocketAddr,
+    commands: Arc<AtomicU8>,
+) -> Result<()> {
+    loop {
+        let (near, _) = listener.accept().await?;
+        let far = TcpStream::connect(redis).await?;
+        tokio::spawn(lose_or_refuse(near, far, commands.clone()));
+    }
+}
+
+async fn lose_or_refuse(
+    mut near: TcpStream,
+    mut far: TcpStream,
+    commands: Arc<AtomicU8>,
+) -> Result<()> {
+    let (mut question, mut answer) = (vec![0; 4096], vec![0; 4096]);
+    loop {
+        tokio::select! {
+            length = near.read(&mut question) => {
+                let question = &question[..length?];
+                ensure!(!question.is_empty());
+                let is_command = question.ends_with(b"\r\nincrement\r\n");
+                let before = commands.fetch_add(is_command.into(), Ordering::Relaxed);
+                if (is_command, before) == (true, 1) {
+                    near.write_all(b"-OOM not now\r\n").await?;
+                    continue;
+                }
+                far.write_all(question).await?;
+                if (is_command, before) == (true, 0) {
+                    far.readable().await?;
+                    return Ok(());
+                }
+            }
+            length = far.read(&mut answer) => {
+                let answer = &answer[..length?];
+                ensure!(!answer.is_empty());
+                near.write_all(answer).await?;
+            }
+        }
+    }
+}
+
+/// Whatever stands where the name of the run should, clients get names as ever.
+async fn bad_name_of_a_run_is_replaced(lesson: Lesson) -> Result<()> {
+    let mut cluster = Cluster::start(lesson, 2)?;
+    let mut clients = try_join_all(cluster.instances.iter().map(connect)).await?;
+    let bad = [
+        r#"'a"b'"#,
+        "''",
+        "0123456789abcde",
+        "0123456789abcdef0",
+        "0123456789ABCDEF",
+        "'0123456789abcd 1'",
+        r#""0123456789abcde\n""#,
+    ];
+    for (count, bad) in (1..).zip(bad) {
+        cluster.redis.say(&format!("HSET {{counter}} run {bad}"))?;
+        // It may be the first that an instance finds.
+        cluster.instances[1] = cluster.redis.instance(lesson)?;
+        clients[1] = connect(&cluster.instances[1]).await?;
+        clients[0].send("increment").await.context(bad)?;
+        let mut names = Vec::new();
+        for (client, instance) in clients.iter_mut().zip(&cluster.instances) {
+            sees(&mut **client, count, count.try_into()?).await.context(bad)?;
+            names.push(state(instance).await.context(bad)?.1);
+        }
+        ensure!(names[0] == names[1], "{bad}: {names:?}");
+        let Some((run, _)) = names[0].trim_matches('"').split_once('-') else {
+            ensure!(names[0].is_empty(), "{bad}: {names:?}");
+            continue;
+        };
+        let is_digit = |it: char| matches!(it, '0'..='9' | 'a'..='f');
+        ensure!(run.len() == 16 && run.chars().all(is_digit), "{bad}: {names:?}");
+    }
+    Ok(())
+}
+
+/// Who sends a command and closes his side may get no answer: it counts all the same, and a
+/// repeat under the same id has the answer.
+async fn half_closed_post_counts(lesson: Lesson) -> Result<()> {
+    let cluster = Cluster::start(lesson, 2)?;
+    let [one, two] = &cluster.instances[..] else { bail!("two were started") };
+    let mut witness = connect(two).await?;
+    for count in 1..=10 {
+        let command = json!({ "type": "increment", "id": count.to_string() });
+        let post = raw::request(one, "POST", "/counter", "", &command.to_string());
+        let mut half_closed = TcpStream::connect(one.address).await?;
+        half_closed.write_all(post.as_bytes()).await?;
+        half_closed.shutdown().await?;
+        sees(&mut *witness, count, count.try_into()?).await?;
+        let mut again = Raw::connect(one).await?;
+        again.write(post.as_bytes()).await?;
+        again.read_until(b"HTTP/1.1 200 ").await?;
+        let snapshot = json!({ "value": count, "version": count });
+        again.read_until(snapshot.to_string().as_bytes()).await?;
+    }
     Ok(())
 }
 
@@ -487,7 +686,17 @@ async fn foreign_publication_is_ignored(lesson: Lesson) -> Result<()> {
     let other = Server::spawn(lesson, other.env("REDIS_URL", redis.url() + "/1"))?;
     let mut instance = redis.instance(lesson)?;
     let mut client = connect(&instance).await?;
-    for text in ["''", "nonsense", "'run 1 2 3'", "'run -1 0'", "'run 1 4294967296'"] {
+    let run = "0123456789abcdef";
+    let texts = [
+        "''",
+        "nonsense",
+        &format!("'{run} 1 2 3'"),
+        &format!("'{run} -1 0'"),
+        &format!("'{run} 1 4294967296'"),
+        r#"'a"b 7 7'"#,
+        "'0123456789ABCDEF 7 7'",
+    ];
+    for text in texts {
         redis.say(&format!("PUBLISH {{counter}}@0 {text}"))?;
     }
     let mut apart = connect(&other).await?;

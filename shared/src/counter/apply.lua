@@ -11,12 +11,13 @@ local counter, ids = KEYS[1], KEYS[2]
 local channel, new_run, remembered = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local known_run, known_version = ARGV[4], tonumber(ARGV[5])
 
-redis.call('HSETNX', counter, 'run', new_run)
 local run, version, value = unpack(redis.call('HMGET', counter, 'run', 'version', 'value'))
 version, value = tonumber(version or 0), tonumber(value or 0)
 
--- An older copy of the data has come back: its versions will be given to other states now.
-if run == known_run and version < known_version then
+-- A new run begins where there is none, or something else under its name; and when an older
+-- copy of the data has come back: its versions will be given to other states now.
+local named = run and #run == 16 and not run:find('[^0-9a-f]')
+if not named or (run == known_run and version < known_version) then
   run = new_run
   redis.call('HSET', counter, 'run', run)
 end

@@ -7,7 +7,8 @@
 //!
 //! When Redis goes away the last known state is shown as stale, commands are refused, and
 //! the connection is made anew, with longer and longer pauses. Whether the commands on their
-//! way were applied nobody can know, so they are sent again under the same ids.
+//! way were applied nobody can know, so they are sent again under the same ids; unless Redis
+//! itself said that it applied none of them.
 
 use std::{
     io, iter,
@@ -65,6 +66,25 @@ const WAITING: usize = 16 * 1024;
 
 /// The most commands that are sent together.
 const TOGETHER: usize = 128;
+
+/// Why a command is refused, and what became of it.
+const LOST: &str = "the counter cannot be reached";
+const NOT_APPLIED: &str = "the command was not applied";
+const UNKNOWN: &str = "nobody knows whether the command was applied";
+
+/// The codes of errors after which no command has been applied. Redis gives them in place of
+/// running the script, or of its first write (`processCommand` and `scriptCall` in its
+/// source); `WRONGTYPE` where the script first touches a key, which is before it counts.
+const REFUSALS: [&str; 8] = [
+    "BUSY",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "WRONGTYPE",
+];
 
 /// Moves the counter's value to the Redis server at `url`, and waits until it is known.
 ///
@@ -173,9 +193,9 @@ impl Redis {
             session = if let Ok(session) = timeout(GRACE, &mut again).await {
                 session
             } else {
-                refuse(sent.drain(..), "nobody knows whether the command was applied");
+                refuse(sent.drain(..), LOST, UNKNOWN);
                 let left = iter::from_fn(|| commands.try_recv().ok());
-                refuse(left, "the command was not applied");
+                refuse(left, LOST, NOT_APPLIED);
                 again.await
             };
         }
@@ -235,13 +255,20 @@ impl Redis {
         sent: &mut Vec<Waiting>,
     ) -> RedisError {
         loop {
-            if sent.is_empty() {
+            // What was sent before may have been applied then, whatever Redis says now.
+            let first = sent.is_empty();
+            if first {
                 // After a silence no command is sent: Redis must answer to that too.
                 timeout(HEARTBEAT, commands.recv_many(sent, TOGETHER)).await.ok();
             }
             let mut states = match self.apply(connection, sent).await {
                 Ok(states) => states,
-                Err(error) => return error,
+                Err(error) => {
+                    if first && let Some(why) = refused(&error) {
+                        refuse(sent.drain(..), &why, NOT_APPLIED);
+                    }
+                    return error;
+                }
             };
             // Whoever has an answer must find what it says also when he asks this server.
             let shown = match states.pop() {
@@ -275,11 +302,25 @@ impl Redis {
     }
 }
 
-fn refuse(commands: impl Iterator<Item = Waiting>, fate: &str) {
-    let refusal = Refusal::new(format!("the counter cannot be reached; {fate}"));
+/// What Redis said, when it refused the script before it applied any command.
+fn refused(error: &RedisError) -> Option<String> {
+    let code = error.code().filter(|code| REFUSALS.contains(code))?;
+    // Redis adds where in the script it happened.
+    let text = error.detail()?.split(" script: ").next()?;
+    Some(format!("Redis refused it ({code} {})", text.trim_end_matches('.')))
+}
+
+fn refuse(commands: impl Iterator<Item = Waiting>, why: &str, fate: &str) {
+    let refusal = Refusal::new(format!("{why}; {fate}"));
     for command in commands {
         command.answer.send(Err(refusal.clone())).ok();
     }
+}
+
+/// Whether this can be the name of a run: as [`new_run`] makes them, and as `apply.lua`
+/// checks what stands in Redis.
+fn is_run(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A state as Redis has it.
@@ -294,7 +335,7 @@ impl FromStr for State {
 
     fn from_str(text: &str) -> io::Result<Self> {
         let state = || {
-            let (run, numbers) = text.split_once(' ')?;
+            let (run, numbers) = text.split_once(' ').filter(|(run, _)| is_run(run))?;
             let (version, value) = numbers.split_once(' ')?;
             let (version, value) = (version.parse().ok()?, value.parse().ok()?);
             let snapshot = Snapshot { value, version, stale: false };
