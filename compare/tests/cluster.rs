@@ -61,7 +61,7 @@ fn main() {
             bad_redis,
         );
         #[cfg(unix)]
-        trial!(Place::Shared, lesson; redis_hangs, fate_is_unknown);
+        trial!(Place::Shared, lesson; redis_hangs, fate_is_unknown, errors_without_end);
         trial!(Place::Proxied, lesson;
             instance_dies,
             pages_see_each_other,
@@ -380,6 +380,26 @@ async fn redis_refuses(lesson: Lesson) -> Result<()> {
         sees(&mut *client, count, count.try_into()?).await?;
     }
     Ok(())
+}
+
+/// Redis lives, and answers each command with an error that says nothing of its fate: the
+/// client is told so, and other commands count afterwards.
+async fn errors_without_end(lesson: Lesson) -> Result<()> {
+    let cluster = Cluster::start(lesson, 1)?;
+    let instance = &cluster.instances[0];
+    let mut client = connect(instance).await?;
+    client.next().await?;
+    cluster.redis.say("ACL SETUSER default -zadd")?;
+    is_refused(instance, UNKNOWN).await?;
+    cluster.redis.say("ACL SETUSER default +zadd")?;
+    until(&mut *client, |snapshot| !snapshot.stale).await?;
+    let sent = async {
+        while client.send("increment").await.is_err() {
+            client = connect(instance).await?;
+        }
+        sees(&mut *client, 1, 1).await
+    };
+    limited("command that counts", sent).await?
 }
 
 /// Redis applies a command, its answer is lost, and the repeat is refused: that says nothing

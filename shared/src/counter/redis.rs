@@ -30,7 +30,7 @@ use tokio::{
         mpsc::{self, Receiver, Sender, UnboundedReceiver},
         oneshot,
     },
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Applied, Counter, Store, new_run, update};
@@ -182,15 +182,21 @@ struct Session {
 impl Redis {
     async fn keep(self, mut session: Session, mut commands: Receiver<Waiting>) {
         let mut sent = Vec::new();
+        // Since when no command has been answered. Redis may come back again and again and
+        // answer each time with an error.
+        let mut trouble = None;
         loop {
+            let Session { connection, published } = &mut session;
             let error = tokio::select! {
-                error = self.follow(&mut session.published) => error,
-                error = self.send(&mut session.connection, &mut commands, &mut sent) => error,
+                error = self.follow(published) => error,
+                error = self.send(connection, &mut commands, &mut sent, &mut trouble) => error,
             };
             tracing::warn!(%error, "the counter in Redis is lost");
             self.counter.lose();
+            let since: Instant = *trouble.get_or_insert_with(Instant::now);
+            let grace = GRACE.saturating_sub(since.elapsed());
             let mut again = pin!(self.connect_again());
-            session = if let Ok(session) = timeout(GRACE, &mut again).await {
+            session = if let Ok(session) = timeout(grace, &mut again).await {
                 session
             } else {
                 refuse(sent.drain(..), LOST, UNKNOWN);
@@ -253,6 +259,7 @@ impl Redis {
         connection: &mut MultiplexedConnection,
         commands: &mut Receiver<Waiting>,
         sent: &mut Vec<Waiting>,
+        trouble: &mut Option<Instant>,
     ) -> RedisError {
         loop {
             // What was sent before may have been applied then, whatever Redis says now.
@@ -270,6 +277,7 @@ impl Redis {
                     return error;
                 }
             };
+            *trouble = None;
             // Whoever has an answer must find what it says also when he asks this server.
             let shown = match states.pop() {
                 Some(newest) => self.counter.shows(&newest).await,
