@@ -318,19 +318,12 @@ async fn page_comes_back_from_the_cache(lesson: Lesson) -> Result<()> {
     let tab = window.tab(server.address, "en").await?;
     tab.is_connected(lesson).await?;
     tab.shows(0).await?;
-    tab.evaluate(
-        "addEventListener('pageshow', (event) => {
-        document.title = event.persisted ? 'kept' : 'new';
-    }); 1",
-    )
-    .await?;
     tab.page.goto("about:blank").await?;
     compare::connect(&server).await?.send("increment").await?;
     let _ = tab.evaluate("history.back(); 1").await;
     tab.until(SOON, "location.pathname === '/'").await?;
     tab.is_live().await?;
     tab.shows(1).await?;
-    println!("{lesson}: {}", tab.evaluate("document.title").await?);
     tab.click("increment").await?;
     tab.shows(2).await
 }
