@@ -637,6 +637,8 @@ async fn page_files(lesson: Lesson) -> Result<()> {
             );
             ensure!(!policy.contains("unsafe"), "{policy}");
             ensure!(header(header::REFERRER_POLICY) == Some("no-referrer"));
+        } else {
+            ensure!(header(header::CONTENT_SECURITY_POLICY).is_none(), "{path}");
         }
         ensure!(header(header::X_CONTENT_TYPE_OPTIONS) == Some("nosniff"));
         ensure!(header(header::ACCESS_CONTROL_ALLOW_ORIGIN).is_none());
