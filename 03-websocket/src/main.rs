@@ -38,8 +38,8 @@ async fn updates(
     counter: Data<Counter>,
 ) -> actix_web::Result<impl Responder> {
     let payload = frames::limit(&request, payload);
-    let (response, mut session, frames) = actix_ws::handle(&request, payload)?;
-    let mut frames = frames.aggregate_continuations().max_continuation_size(MAX_BYTES);
+    let (response, mut session, inbox) = actix_ws::handle(&request, payload)?;
+    let mut inbox = inbox.aggregate_continuations().max_continuation_size(MAX_BYTES);
     let mut updates = counter.subscribe();
     let mut heartbeat = frames::heartbeat(HEARTBEAT);
     let mut alive = true;
@@ -50,7 +50,7 @@ async fn updates(
                     Some(update) => Message::Text(update.text.clone()),
                     None => Message::Close(Some(CloseCode::Away.into())),
                 },
-                frame = frames.recv() => {
+                frame = inbox.recv() => {
                     alive = true;
                     let Some(frame) = frame else { break };
                     let Some(answer) = command(frame, &counter).await else { continue };
