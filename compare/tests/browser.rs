@@ -448,8 +448,8 @@ async fn hidden_page_does_not_poll() -> Result<()> {
 }
 
 /// A WebSocket that breaks between `3probe` and `5`, while the client holds its polling back
-/// for it, leaves the client without a transport. It says nothing; the server has ended the
-/// session, so the next click finds out.
+/// for it, leaves the client without a transport. It says nothing: the next packet shows it,
+/// or else the heartbeat.
 async fn page_notices_a_broken_upgrade() -> Result<()> {
     let server = Server::start(Lesson::SocketIo)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -459,7 +459,7 @@ async fn page_notices_a_broken_upgrade() -> Result<()> {
     let tab = window.tab(proxy, "en").await?;
     tab.is_live().await?;
     tab.click("increment").await?;
-    tab.until(BEFORE_THE_HEARTBEAT, COUNTED_ONE).await?;
+    tab.until(SILENCE, COUNTED_ONE).await?;
     tab.is_live().await
 }
 
