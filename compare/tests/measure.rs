@@ -92,7 +92,7 @@ fn tiny_comparison() -> Result<()> {
     let event = sample(Lesson::Sse)?;
     // A chunk (RFC 9112, section 7.1) has its length in two digits and two line ends.
     let id = "0123456789abcdef-11".len() as f64;
-    let block = "retry: 1000\nid: \ndata: \n\n".len() as f64 + id + json + 6.0;
+    let block = "id: \ndata: \n\n".len() as f64 + id + json + 6.0;
     ensure!(event.down == block, "{event:?}");
     let poll = sample(Lesson::Polling)?;
     ensure!(poll.down - poll.head_down >= json, "{poll:?}");

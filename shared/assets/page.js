@@ -27,7 +27,8 @@ let stale = false;
 export function status(state) {
   connection = state;
   if (state === "live") failures = 0;
-  if (state === "lost") heardAt = undefined;
+  // Whatever connects again is not the connection that was doubted.
+  if (state === "lost") heardAt = slept = undefined;
   const shown = state === "live" && stale ? "stale" : state;
   const { dataset } = element("status");
   if (dataset.state === shown) return;
@@ -102,9 +103,9 @@ export function heard() {
  * long, or the page did not run, because the browser froze it, kept it in its back/forward
  * cache, or the machine slept. A hidden page notices once it is seen again.
  */
+let slept;
 export function watch(lost) {
   let ran = Date.now();
-  let slept = false;
   addEventListener("pageshow", ({ persisted }) => (slept ||= persisted));
   setInterval(() => {
     const now = Date.now();
@@ -112,7 +113,7 @@ export function watch(lost) {
     ran = now;
     if (document.hidden) return;
     if (now - heardAt > SILENCE || (slept && connection === "live")) lost();
-    slept = false;
+    slept = undefined;
   }, 1000);
 }
 
