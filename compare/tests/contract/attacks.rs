@@ -14,9 +14,8 @@ use compare::{
     cluster::Reserved,
     connect,
     raw::{COMMAND, HANDSHAKE, Raw, frame, request},
-    server::footprint,
 };
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use reqwest::{Method, StatusCode, header};
 use tokio::time::{sleep, timeout};
 
@@ -476,36 +475,4 @@ fn cpu(pid: u32) -> Result<Duration> {
     let ticks: u64 = ticks.sum::<Result<_, _>>()?;
     // A tick is 10 ms wherever Linux runs (USER_HZ).
     Ok(Duration::from_millis(10 * ticks))
-}
-
-/// Known fault of actix-http 3.20: it writes answers without a body however many wait for a
-/// client that reads none. When this fails it is mended: say so in the protocol.
-#[cfg(target_os = "linux")]
-pub async fn fault_pipelined_answers_pile_up() -> Result<()> {
-    /// Several times what the buffers of these connections take.
-    const GROWTH: u64 = 2048;
-    const CLIENTS: usize = 3;
-    let server = Server::start(Lesson::Polling)?;
-    connect(&server).await?.next().await?;
-    let before = footprint(server.pid())?.0;
-    let absent = "GET /x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(150_000);
-    let mut clients = try_join_all((0..CLIENTS).map(|_| Raw::connect(&server))).await?;
-    let asking = async {
-        // It takes in far more than it can answer; each write may stay unfinished.
-        join_all(clients.iter_mut().map(|raw| raw.write(absent.as_bytes()))).await;
-        std::future::pending().await
-    };
-    let grown = async {
-        while footprint(server.pid())?.0 < before + GROWTH {
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
-    };
-    let grown = timeout(3 * LIMIT, async {
-        tokio::select! {
-            grown = grown => grown,
-            never = asking => never,
-        }
-    });
-    grown.await.context("nothing piles up: mended?")?
 }

@@ -203,14 +203,9 @@ fn main() {
     let together = libtest_mimic::run(&arguments, all);
     arguments.test_threads = Some(1);
     #[cfg(unix)]
-    let mut alone: Vec<Trial> = Lesson::ALL.into_iter().flat_map(stopping).collect();
+    let alone = Lesson::ALL.into_iter().flat_map(stopping).collect();
     #[cfg(not(unix))]
     let alone = Vec::new();
-    // What it does takes a core, and it must come about before the kernel ends it.
-    #[cfg(target_os = "linux")]
-    alone.push(Trial::test("01-polling::fault_pipelined_answers_pile_up", || {
-        block_on(fault_pipelined_answers_pile_up())
-    }));
     let alone = libtest_mimic::run(&arguments, alone);
     together.exit_if_failed();
     alone.exit();
