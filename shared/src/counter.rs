@@ -131,7 +131,8 @@ impl Counter {
     /// Commands are applied in the order of the calls: what is awaited is only the answer.
     ///
     /// # Errors
-    /// A [`Refusal`] when the value does not live in this process and cannot be reached.
+    /// A [`Refusal`] when the value does not live in this process, and what keeps it cannot
+    /// be reached or refuses the command.
     pub fn apply(&self, command: Command) -> Applied {
         match self.store.get() {
             None => ready(Ok(self.apply_here(command))).boxed(),
