@@ -33,7 +33,7 @@ diff A B: (known A) (known B)
 # Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
 [group('follow the course')]
 drill NAME LESSON: (client LESSON)
-    cargo run --quiet --bin compare -- drill {{ NAME }} {{ LESSON }}
+    cargo run --quiet --features compare/browser,compare/redis --bin compare -- drill {{ NAME }} {{ LESSON }}
 
 # Show what travels on the wire while you click, such as `just wire 03-websocket`
 [group('follow the course')]
@@ -43,7 +43,7 @@ wire LESSON: (client LESSON)
 # Run several instances of a lesson behind nginx, with their counter in Redis
 [group('follow the course')]
 cluster LESSON INSTANCES="2": (client LESSON)
-    cargo run --quiet --bin compare -- cluster {{ LESSON }} {{ INSTANCES }}
+    cargo run --quiet --features compare/redis --bin compare -- cluster {{ LESSON }} {{ INSTANCES }}
 
 # Measure the four lessons beside each other, in about two minutes; `just compare --help`
 [group('follow the course')]
@@ -53,7 +53,7 @@ compare *OPTIONS: (client "04-socketio") (peers OPTIONS)
 # Measure what Redis and a second instance cost, in about four minutes
 [group('follow the course')]
 scale *OPTIONS: (client "04-socketio")
-    cargo run --release --bin compare -- scale {{ OPTIONS }}
+    cargo run --release --features compare/redis --bin compare -- scale {{ OPTIONS }}
 
 # Count the instructions of a lesson per delivery, by crate; needs valgrind
 [group('follow the course')]
@@ -91,6 +91,7 @@ doc:
 [group('work on it')]
 lint:
     cargo fmt --all --check
+    cargo clippy --workspace --locked -- --deny warnings
     cargo clippy --workspace --all-targets --locked -- --deny warnings
     cargo clippy --workspace --all-targets --locked --all-features -- --deny warnings
 

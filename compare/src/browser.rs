@@ -3,7 +3,6 @@
 //! `CHROME=/path/to/it` names the browser where it is not found by itself.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -32,7 +31,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::Lesson;
+use crate::{Lesson, Target};
 
 /// How long a page may take for what it should do soon. Its longest back-off is 10 s.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -70,11 +69,12 @@ impl Window {
         Ok(Self { browser, _profile: profile })
     }
 
-    /// Opens the page at `address`, for a visitor who reads `language`.
+    /// Opens the page that stands there, for a visitor who reads `language`.
     ///
     /// # Errors
     /// When the browser does not.
-    pub async fn tab(&self, address: SocketAddr, language: &str) -> Result<Tab> {
+    pub async fn tab(&self, target: Target, language: &str) -> Result<Tab> {
+        let address = target.address;
         let page = self.browser.new_page("about:blank").await?;
         page.enable_log().await?;
         let headers = Headers::new(json!({ "Accept-Language": language }));

@@ -4,9 +4,8 @@
 use std::{
     fs,
     io::{BufRead, BufReader, ErrorKind, Write},
-    iter,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread::sleep,
     time::{Duration, Instant},
@@ -15,11 +14,11 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
-use which::{which, which_in};
 
-#[cfg(unix)]
-use crate::server::send_signal;
-use crate::{Lesson, Server, Snapshot};
+use crate::{
+    Lesson, Place, Server, Snapshot, Subject, Target,
+    process::{Process, installed},
+};
 
 /// The configuration of nginx, for any of the lessons.
 pub const CONFIGURATION: &str = include_str!("../nginx.conf");
@@ -27,35 +26,55 @@ pub const CONFIGURATION: &str = include_str!("../nginx.conf");
 /// How long a program of the system may take until it listens.
 const SOON: Duration = Duration::from_secs(10);
 
-/// How a lesson is run.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Place {
-    /// One process, which holds the counter.
-    Alone,
-    /// Two instances with a Redis, and clients that take turns between them.
-    Shared,
-    /// The same, and all clients come through nginx.
-    Proxied,
+/// A subject as it runs.
+#[derive(Debug)]
+pub enum Running {
+    /// One process.
+    Alone(Server),
+    /// Two instances of a lesson.
+    Together(Cluster),
 }
 
-impl Place {
-    /// What a test calls it.
+impl Running {
+    /// Starts a subject in its place.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub fn start(subject: impl Into<Subject>) -> Result<Self> {
+        let subject = subject.into();
+        let cluster = || Cluster::start(subject.lesson, 2);
+        Ok(match subject.place {
+            Place::Alone => Self::Alone(Server::start(subject)?),
+            Place::Shared => Self::Together(cluster()?),
+            Place::Proxied => Self::Together(cluster()?.with_nginx()?),
+        })
+    }
+
+    /// Where the next client connects to.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn target(&self) -> Target {
         match self {
-            Self::Alone => "alone",
-            Self::Shared => "two instances",
-            Self::Proxied => "two instances behind nginx",
+            Self::Alone(server) => server.target(),
+            Self::Together(cluster) => cluster.target(),
         }
     }
 
-    /// What it takes that this machine lacks, and how it is installed.
+    /// Its processes.
     #[must_use]
-    pub fn lacks(self) -> Option<String> {
-        let redis = (self != Self::Alone).then(|| installed("redis-server").err());
-        let nginx = (self == Self::Proxied).then(|| installed("nginx").err());
-        let lacks = redis.flatten().or(nginx.flatten())?;
-        Some(lacks.to_string())
+    pub fn instances(&self) -> &[Server] {
+        match self {
+            Self::Alone(server) => std::slice::from_ref(server),
+            Self::Together(cluster) => &cluster.instances,
+        }
+    }
+
+    /// Where the counter is, if it is not in the process.
+    #[must_use]
+    pub fn redis(&self) -> Option<&Redis> {
+        match self {
+            Self::Alone(_) => None,
+            Self::Together(cluster) => Some(&cluster.redis),
+        }
     }
 }
 
@@ -68,6 +87,7 @@ pub struct Cluster {
     pub instances: Vec<Server>,
     /// Where the counter is.
     pub redis: Redis,
+    lesson: Lesson,
     turn: AtomicUsize,
 }
 
@@ -80,7 +100,8 @@ impl Cluster {
         let redis = Redis::start()?;
         let instances =
             (0..count).map(|_| redis.instance(lesson)).collect::<Result<_>>()?;
-        Ok(Self { nginx: None, instances, redis, turn: AtomicUsize::new(0) })
+        let turn = AtomicUsize::new(0);
+        Ok(Self { nginx: None, instances, redis, lesson, turn })
     }
 
     /// Puts nginx in front of the instances.
@@ -96,14 +117,18 @@ impl Cluster {
     /// Where the instances listen.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.instances.iter().map(|instance| instance.address).collect()
+        self.instances.iter().map(|instance| instance.target().address).collect()
     }
 
-    /// The instance whose turn it is, where `first` is one more of them.
-    pub(crate) fn next<'a>(&'a self, first: &'a Server) -> Option<&'a Server> {
+    /// Where the next client connects to: what stands in front, or the instance whose turn
+    /// it is.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        if let Some(nginx) = &self.nginx {
+            return nginx.target(self.lesson);
+        }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let all = iter::once(first).chain(&self.instances);
-        all.cycle().nth(turn % (1 + self.instances.len()))
+        self.instances[turn % self.instances.len()].target()
     }
 }
 
@@ -145,7 +170,7 @@ impl Redis {
         let mut command = installed("redis-server")?;
         command.args(["--port", &port, "--bind", &host]);
         command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(folder.path());
-        Process::start(command, address)
+        listening(command, address)
     }
 
     /// Ends it at once, as a crash would.
@@ -193,7 +218,7 @@ impl Redis {
     /// Its process's id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.0.id()
+        self.process.pid()
     }
 
     /// Sends a signal to its process, such as `SIGSTOP`.
@@ -202,7 +227,7 @@ impl Redis {
     /// When the process is gone.
     #[cfg(unix)]
     pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
-        send_signal(self.pid(), signal)
+        self.process.signal(signal)
     }
 
     /// Its address for `REDIS_URL`.
@@ -216,7 +241,7 @@ impl Redis {
     /// # Errors
     /// When it does not start.
     pub fn instance(&self, lesson: Lesson) -> Result<Server> {
-        Server::spawn(lesson, lesson.command()?.env("REDIS_URL", self.url()))
+        Server::start_by(lesson, lesson.command()?.env("REDIS_URL", self.url()))
     }
 
     /// Starts one at `address`, where an earlier one has ended.
@@ -225,7 +250,7 @@ impl Redis {
     /// When it does not start.
     pub fn instance_at(&self, lesson: Lesson, address: SocketAddr) -> Result<Server> {
         let (mut command, port) = (lesson.command()?, address.port().to_string());
-        Server::spawn(lesson, command.env("REDIS_URL", self.url()).env("PORT", port))
+        Server::start_by(lesson, command.env("REDIS_URL", self.url()).env("PORT", port))
     }
 }
 
@@ -274,59 +299,35 @@ impl Nginx {
         command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf"]);
         // One process that ends when it is killed, not a service of the system.
         command.args(["-g", "daemon off; master_process off;"]);
-        let process = Process::start(command, address).with_context(|| {
+        let process = listening(command, address).with_context(|| {
             fs::read_to_string(folder.path().join("error.log")).unwrap_or_default()
         })?;
         Ok(Self { _process: process, address, _reserved: None, _folder: folder })
     }
+
+    /// Where clients of the instances of `lesson` connect to.
+    #[must_use]
+    pub fn target(&self, lesson: Lesson) -> Target {
+        Target { several: true, ..Target::new(lesson, self.address) }
+    }
 }
 
-/// A program of the system. Dropping it kills the process.
-#[derive(Debug)]
-struct Process(Child);
-
-impl Process {
-    /// Starts it and waits until it listens.
-    fn start(mut command: Command, address: SocketAddr) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = Self(command.spawn()?);
-        let started = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            let program = command.get_program().to_string_lossy();
-            if let Some(status) = process.0.try_wait()? {
-                bail!("{program} ended with {status}");
-            }
-            if started.elapsed() > SOON {
-                bail!("{program} does not listen on {address}");
-            }
-            sleep(Duration::from_millis(5));
+/// Starts a program of the system and waits until it listens.
+fn listening(mut command: Command, address: SocketAddr) -> Result<Process> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut process = Process::spawn(&mut command)?;
+    let started = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        let program = command.get_program().to_string_lossy();
+        if let Some(status) = process.has_ended()? {
+            bail!("{program} ended with {status}");
         }
-        Ok(process)
+        if started.elapsed() > SOON {
+            bail!("{program} does not listen on {address}");
+        }
+        sleep(Duration::from_millis(5));
     }
-
-    fn kill(&mut self) {
-        // It has ended already, or it ends now.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// A command that runs a program of the system.
-fn installed(program: &str) -> Result<Command> {
-    // Debian has in /usr/sbin what only administrators are thought to run.
-    let found = which(program).or_else(|_| which_in(program, Some("/usr/sbin"), "/"));
-    let package = if program == "nginx" { "nginx-light" } else { program };
-    found.ok().map(Command::new).with_context(|| {
-        format!(
-            "{program} is not installed; on Debian and Ubuntu: sudo apt install {package}"
-        )
-    })
+    Ok(process)
 }
 
 /// An address of this machine that is kept free for a program that is about to listen.

@@ -3,19 +3,49 @@
 //! Nothing here depends on the code of a lesson, nor on the crate that they share: the
 //! messages are written out again as the contract has them, so that a change of the one
 //! is noticed by the other.
+//!
+//! | Module | Question that it answers |
+//! |---|---|
+//! | [`subject`] | Who is tried: which lesson or peer, how is it started, alone or with others? |
+//! | [`target`] | Where does a client connect to? |
+//! | [`contract`] | Which messages are there, and which inputs must be refused? |
+//! | [`process`] | How is another program found, started and ended, and what does it use? |
+//! | [`server`] | What is one running process of a lesson? |
+//! | [`cluster`] | What are several, with Redis behind them and nginx in front? |
+//! | [`client`] | How does a well-behaved client speak each transport? |
+//! | [`raw`] | How is anything else sent, byte by byte? |
+//! | [`relay`] | What can a network do to the bytes? |
+//! | [`wire`] | What do the bytes say? |
+//! | [`browser`] | What does a real page do? Needs the feature `browser`. |
+//! | [`drills`] | What does each transport do when it is disturbed? Needs `browser`. |
+//! | [`measure`] | What does each cost? |
+//! | [`report`] | How is that written down: data, tables, plots, chapters? |
+//! | [`language`] | How is it said in French and in English? |
+//!
+//! A name comes from one place only: the module that answers its question, or, for the few
+//! that are needed everywhere, here.
 
+#[cfg(feature = "browser")]
 pub mod browser;
 pub mod client;
 pub mod cluster;
+pub mod contract;
+#[cfg(feature = "browser")]
 pub mod drills;
+pub mod language;
 pub mod measure;
-pub mod peers;
+pub mod process;
 pub mod raw;
 pub mod relay;
+pub mod report;
 pub mod server;
+pub mod subject;
+pub mod target;
 pub mod wire;
 
-pub use client::{Bad, Client, Outcome, Snapshot, connect};
-pub use cluster::{Cluster, Place, Redis};
-pub use peers::{Runtime, Subject};
-pub use server::{Lesson, Server};
+pub use client::{Client, connect};
+pub use cluster::{Cluster, Redis, Running};
+pub use contract::{Bad, Outcome, Snapshot};
+pub use server::Server;
+pub use subject::{Lesson, Place, Runtime, Subject};
+pub use target::Target;

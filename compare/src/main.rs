@@ -9,14 +9,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::{Parser, Subcommand, builder::PossibleValuesParser};
+use clap::{Parser, Subcommand};
 use compare::{
     Cluster, Lesson, Place, Server,
     cluster::{CONFIGURATION, Nginx, is_taken},
-    drills::{Drill, Teller},
     measure::{self, Options, floor::Floor, scale},
     relay::Relay,
     wire,
+};
+#[cfg(feature = "browser")]
+use compare::{
+    drills::{Drill, Teller},
+    language::Language,
 };
 use tokio::{runtime::Builder, task::LocalSet};
 
@@ -30,20 +34,19 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Does to a lesson what networks do, and tells step by step what happens
+    #[cfg(feature = "browser")]
     Drill {
         /// Which drill
-        #[arg(value_parser = PossibleValuesParser::new(Drill::ALL.iter().map(|d| d.name)))]
-        name: String,
+        #[arg(value_parser = drills())]
+        name: &'static Drill,
         /// Which lesson
-        #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
-        lesson: String,
+        lesson: Lesson,
     },
     /// Runs several instances of a lesson that share their counter in Redis, behind nginx,
     /// until Ctrl-C; nginx listens on `PORT`, or else on 8080
     Cluster {
         /// Which lesson
-        #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
-        lesson: String,
+        lesson: Lesson,
         /// How many instances
         #[arg(default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=50))]
         instances: u8,
@@ -56,8 +59,7 @@ enum Command {
     #[cfg(unix)]
     Profile {
         /// Which lesson
-        #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
-        lesson: String,
+        lesson: Lesson,
     },
     /// Writes the same bytes as a lesson, without a protocol: what `measure` compares with
     #[command(hide = true)]
@@ -72,8 +74,7 @@ enum Command {
     /// Shows what travels between a lesson and those who use it, until Ctrl-C
     Wire {
         /// Which lesson
-        #[arg(value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
-        lesson: String,
+        lesson: Lesson,
     },
 }
 
@@ -92,13 +93,14 @@ fn run(command: Command) -> Result<()> {
     let one = Builder::new_current_thread().enable_all().build()?;
     let many = || Builder::new_multi_thread().enable_all().build();
     match command {
+        #[cfg(feature = "browser")]
         Command::Drill { name, lesson } => {
-            many()?.block_on(unless_stopped(drill(&name, &lesson)))
+            many()?.block_on(unless_stopped(drill(name, lesson)))
         }
         Command::Cluster { lesson, instances } => {
-            many()?.block_on(cluster(&lesson, instances.into()))
+            many()?.block_on(cluster(lesson, instances.into()))
         }
-        Command::Wire { lesson } => many()?.block_on(wire(&lesson)),
+        Command::Wire { lesson } => many()?.block_on(wire(lesson)),
         Command::Measure(options) => {
             LocalSet::new().block_on(&one, unless_stopped(measure::run(options)))
         }
@@ -107,7 +109,7 @@ fn run(command: Command) -> Result<()> {
         }
         #[cfg(unix)]
         Command::Profile { lesson } => {
-            let profile = measure::profile::profile(named(&lesson)?);
+            let profile = measure::profile::profile(lesson);
             LocalSet::new().block_on(&one, unless_stopped(profile))
         }
         Command::Floor { line, request } => {
@@ -118,20 +120,24 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-fn named(lesson: &str) -> Result<Lesson> {
-    let lesson = Lesson::ALL.into_iter().find(|known| known.name() == lesson);
-    lesson.context("the parser takes only known lessons")
+/// Reads the name of a drill.
+#[cfg(feature = "browser")]
+fn drills() -> impl clap::builder::TypedValueParser<Value = &'static Drill> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    let names = PossibleValuesParser::new(Drill::ALL.iter().map(|drill| drill.name));
+    names
+        .try_map(|name| Drill::named(&name).with_context(|| format!("no drill {name}")))
 }
 
-async fn drill(name: &str, lesson: &str) -> Result<()> {
-    let drill = Drill::named(name).context("the parser takes only known drills")?;
-    println!("{}", drill.what.en);
-    let observed = drill.run(named(lesson)?, Teller::new(true)).await?;
-    println!("Observed: {}", observed.en);
+#[cfg(feature = "browser")]
+async fn drill(drill: &Drill, lesson: Lesson) -> Result<()> {
+    println!("{}", drill.what.of(Language::English));
+    let verdict = drill.run(lesson, Teller::new(true)).await?;
+    println!("Observed: {}", verdict.text().of(Language::English));
     Ok(())
 }
 
-async fn cluster(lesson: &str, count: usize) -> Result<()> {
+async fn cluster(lesson: Lesson, count: usize) -> Result<()> {
     let port = env::var("PORT").ok().filter(|port| !port.is_empty());
     let port = port.map_or(Ok(8080), |port| {
         port.parse().with_context(|| format!("PORT={port} is not a number up to 65535"))
@@ -139,11 +145,11 @@ async fn cluster(lesson: &str, count: usize) -> Result<()> {
     let address = (Ipv4Addr::LOCALHOST, port).into();
     ensure!(!is_taken(address)?, "port {port} is taken; choose another with PORT=9000");
     let stopped = stopped()?;
-    let cluster = Cluster::start(named(lesson)?, count)?;
+    let cluster = Cluster::start(lesson, count)?;
     let redis = &cluster.redis;
     println!("redis-server, process {}, listening on {}", redis.pid(), redis.url());
     for instance in &cluster.instances {
-        let (process, url) = (instance.pid(), instance.url(""));
+        let (process, url) = (instance.pid(), instance.target().url(""));
         println!("{lesson}, process {process}, listening on {url}");
     }
     let _nginx = match Place::Proxied.lacks() {
@@ -163,14 +169,13 @@ async fn cluster(lesson: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
-async fn wire(lesson: &str) -> Result<()> {
-    let lesson = named(lesson)?;
+async fn wire(lesson: Lesson) -> Result<()> {
     let stopped = stopped()?;
     let server = Server::start(lesson)?;
     let out = io::stdout();
     let tap = wire::tap(lesson, out.is_terminal(), out);
-    let relay = Relay::start(server.address, Some(tap)).await?;
-    println!("open http://{} and click; Ctrl-C ends", relay.address);
+    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    println!("open {} and click; Ctrl-C ends", relay.before(server.target()).url(""));
     stopped.await;
     Ok(())
 }

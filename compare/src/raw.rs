@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
+use memchr::memmem;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
 
-use crate::{Lesson, Server, client::limited};
+use crate::{
+    Lesson, Target,
+    client::{limited, socketio},
+};
 
 /// Small, so that what a client does not read fills it soon.
 const RECEIVE_BUFFER: u32 = 4096;
@@ -34,8 +38,8 @@ impl Raw {
     ///
     /// # Errors
     /// When the server does not accept.
-    pub async fn connect(server: &Server) -> Result<Self> {
-        Self::reach(server.address).await
+    pub async fn connect(target: Target) -> Result<Self> {
+        Self::reach(target.address).await
     }
 
     /// Connects to whatever listens there, with little room for what it does not read.
@@ -53,8 +57,8 @@ impl Raw {
     ///
     /// # Errors
     /// When the server does not accept.
-    pub async fn roomy(server: &Server) -> Result<Self> {
-        let connecting = TcpStream::connect(server.address);
+    pub async fn roomy(target: Target) -> Result<Self> {
+        let connecting = TcpStream::connect(target.address);
         let stream = limited("connection", connecting).await??;
         Ok(Self { stream, unread: Vec::new() })
     }
@@ -63,8 +67,8 @@ impl Raw {
     ///
     /// # Errors
     /// When the request cannot be written.
-    pub async fn subscribe(server: &Server) -> Result<Self> {
-        Self::connect(server).await?.follow(server).await
+    pub async fn subscribe(target: Target) -> Result<Self> {
+        Self::connect(target).await?.follow(target).await
     }
 
     /// Follows the counter over this connection, without reading what the server sends
@@ -72,10 +76,10 @@ impl Raw {
     ///
     /// # Errors
     /// When the request cannot be written.
-    pub async fn follow(self, server: &Server) -> Result<Self> {
+    pub async fn follow(self, target: Target) -> Result<Self> {
         let mut raw = self;
-        let get = |path, headers| request(server, "GET", path, headers, "");
-        match server.lesson {
+        let get = |path, headers| request(target, "GET", path, headers, "");
+        match target.lesson {
             Lesson::Polling => raw.write(get("/counter", "").as_bytes()).await?,
             Lesson::Sse => raw.write(get("/events", "").as_bytes()).await?,
             Lesson::WebSocket => raw.write(get("/ws", HANDSHAKE).as_bytes()).await?,
@@ -90,12 +94,32 @@ impl Raw {
         Ok(raw)
     }
 
+    /// A connection over which a [`command`] can go.
+    ///
+    /// # Errors
+    /// When the server does not let this client in.
+    pub async fn commander(target: Target) -> Result<Self> {
+        let mut raw = Self::roomy(target).await?;
+        match target.lesson {
+            Lesson::Polling | Lesson::Sse => {}
+            Lesson::WebSocket => {
+                raw = raw.follow(target).await?;
+                raw.read_until(b"\"version\":").await?;
+            }
+            Lesson::SocketIo => {
+                raw = raw.follow(target).await?;
+                raw.read_until(b"40{").await?;
+            }
+        }
+        Ok(raw)
+    }
+
     /// A WebSocket that has shaken hands and read the first snapshot.
     ///
     /// # Errors
     /// When the server does neither.
-    pub async fn websocket(server: &Server) -> Result<Self> {
-        let mut raw = Self::subscribe(server).await?;
+    pub async fn websocket(target: Target) -> Result<Self> {
+        let mut raw = Self::subscribe(target).await?;
         raw.read_until(b"\r\n\r\n").await?;
         raw.read_until(br#"{"value":0,"version":0}"#).await?;
         Ok(raw)
@@ -151,7 +175,7 @@ impl Raw {
     /// When the server closes first.
     pub async fn found(&mut self, expected: &[u8]) -> Result<()> {
         loop {
-            if let Some(at) = find(&self.unread, expected) {
+            if let Some(at) = memmem::find(&self.unread, expected) {
                 self.unread.drain(..at + expected.len());
                 return Ok(());
             }
@@ -186,7 +210,7 @@ impl Raw {
                     Ok(_) => {}
                     Err(error) => return Err(error),
                 }
-                while let Some(at) = find(&all[seen..], expected) {
+                while let Some(at) = memmem::find(&all[seen..], expected) {
                     seen += at + expected.len();
                     found += 1;
                 }
@@ -196,10 +220,6 @@ impl Raw {
         let both = async { tokio::try_join!(writing, reading) };
         Ok(limited("answers", both).await??.1)
     }
-}
-
-fn find(bytes: &[u8], expected: &[u8]) -> Option<usize> {
-    bytes.windows(expected.len()).position(|window| window == expected)
 }
 
 fn ignore_closed(error: std::io::Error) -> std::io::Result<()> {
@@ -212,7 +232,7 @@ fn ignore_closed(error: std::io::Error) -> std::io::Result<()> {
 
 /// One HTTP/1.1 request; a body is sent as JSON.
 pub fn request(
-    server: &Server,
+    target: Target,
     method: &str,
     path: &str,
     headers: &str,
@@ -224,8 +244,28 @@ pub fn request(
             format!("Content-Type: application/json\r\nContent-Length: {length}\r\n")
         }
     };
-    let host = server.address;
+    let host = target.address;
     format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{length}{headers}\r\n{body}")
+}
+
+/// The bytes of a command on the target's transport. With Socket.IO it asks for the
+/// acknowledgement 0.
+#[must_use]
+pub fn command(target: Target, command: &str) -> Vec<u8> {
+    match target.lesson {
+        Lesson::Polling | Lesson::Sse => {
+            request(target, "POST", "/counter", "", command).into()
+        }
+        Lesson::WebSocket => frame(0x81, command.as_bytes()),
+        Lesson::SocketIo => frame(0x81, socketio::event(0, command).as_bytes()),
+    }
+}
+
+/// The value of a header, if it is text.
+#[must_use]
+pub fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a str> {
+    let found = headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+    std::str::from_utf8(found?.value).ok()
 }
 
 /// The status of one request, with a command as the body of a POST, and as a handshake when
@@ -234,7 +274,7 @@ pub fn request(
 /// # Errors
 /// When there is no answer.
 pub async fn status(
-    server: &Server,
+    target: Target,
     method: &str,
     path: &str,
     origin: Option<&str>,
@@ -243,9 +283,9 @@ pub async fn status(
     let websocket = path.ends_with("/ws") || path.ends_with("=websocket");
     let handshake = if websocket { HANDSHAKE } else { "" };
     let body = if method == "POST" { COMMAND } else { "" };
-    let mut raw = Raw::connect(server).await?;
+    let mut raw = Raw::connect(target).await?;
     let headers = format!("{origin}{handshake}");
-    raw.write(request(server, method, path, &headers, body).as_bytes()).await?;
+    raw.write(request(target, method, path, &headers, body).as_bytes()).await?;
     raw.read_until(b"HTTP/1.1 ").await?;
     while raw.unread.len() < 3 {
         ensure!(limited("status", raw.read_some()).await?? > 0, "closed");
@@ -257,16 +297,16 @@ pub async fn status(
 ///
 /// # Errors
 /// When none comes.
-pub async fn first_event_id(server: &Server) -> Result<String> {
-    first_line_after(server, b"\nid: ").await
+pub async fn first_event_id(target: Target) -> Result<String> {
+    first_line_after(target, b"\nid: ").await
 }
 
 /// The rest of the first line of a new stream that begins with `start`.
 ///
 /// # Errors
 /// When none comes.
-pub async fn first_line_after(server: &Server, start: &[u8]) -> Result<String> {
-    let mut stream = Raw::subscribe(server).await?;
+pub async fn first_line_after(target: Target, start: &[u8]) -> Result<String> {
+    let mut stream = Raw::subscribe(target).await?;
     stream.read_until(start).await?;
     while !stream.unread.contains(&b'\n') {
         ensure!(limited("line", stream.read_some()).await?? > 0, "closed");

@@ -22,6 +22,8 @@ use tokio::{
     time::{sleep, sleep_until},
 };
 
+use crate::{Target, raw::header};
+
 /// What the relay does to the bytes that pass.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Network {
@@ -89,6 +91,12 @@ impl Relay {
         let accepting =
             tokio::spawn(accept(listener, server, watched, traffic.clone(), tap));
         Ok(Self { address, network, traffic, accepting })
+    }
+
+    /// What stands behind, through this relay.
+    #[must_use]
+    pub fn before(&self, target: Target) -> Target {
+        Target { address: self.address, ..target }
     }
 
     /// Changes the network, for connections that are open and for new ones.
@@ -274,16 +282,13 @@ impl Held {
         let Ok(httparse::Status::Complete(head)) = answer.parse(&self.bytes) else {
             return false;
         };
-        let header = |name: &str| {
-            let found =
-                answer.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name));
-            found.and_then(|header| std::str::from_utf8(header.value).ok())
-        };
         match answer.code {
             Some(101) => self.tunnel = true,
             Some(204 | 304) => {}
             _ => {
-                match header("content-length").and_then(|length| length.parse().ok()) {
+                match header(answer.headers, "content-length")
+                    .and_then(|length| length.parse().ok())
+                {
                     Some(length) if self.bytes.len() - head >= length => {}
                     Some::<usize>(_) => return false,
                     None => return self.bytes.ends_with(b"\r\n0\r\n\r\n"),

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    io::{Cursor, Write},
+    io::{self, Cursor, Write},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -37,6 +37,29 @@ pub fn tap(lesson: Lesson, colour: bool, out: impl Write + Send + 'static) -> Ta
         }
         let _ = out.flush();
     })
+}
+
+/// What was written, for whoever reads it later.
+#[derive(Clone, Default)]
+pub struct Transcript(Arc<Mutex<Vec<u8>>>);
+
+impl Transcript {
+    /// All of it so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&written).into_owned()
+    }
+}
+
+impl Write for Transcript {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One direction of one connection.

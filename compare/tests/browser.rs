@@ -1,5 +1,7 @@
 //! The pages, in a real headless Chromium, Chrome or Edge, against the real binaries.
 
+mod common;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -15,12 +17,17 @@ use anyhow::{Context, Result, ensure};
 use chromiumoxide::cdp::browser_protocol::emulation::{
     MediaFeature, SetDeviceMetricsOverrideParams,
 };
+#[cfg(not(unix))]
+use common::cannot;
+use common::trial;
 use compare::{
-    Lesson, Server,
+    Lesson, Server, Target,
     browser::{SOON, Window},
+    connect,
     relay::{Network, Relay},
 };
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
+use memchr::memmem;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
@@ -47,14 +54,14 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut trials = Vec::new();
+    macro_rules! trial {
+        ($lesson:expr; $($name:ident),* $(,)?) => {$(
+            let name = format!("{}::{}", $lesson, stringify!($name));
+            trials.push(trial(name, move || $name($lesson)));
+        )*};
+    }
     for lesson in Lesson::ALL {
-        macro_rules! trial {
-            ($($name:ident),*) => {$(
-                let name = format!("{lesson}::{}", stringify!($name));
-                trials.push(Trial::test(name, move || block_on($name(lesson))));
-            )*};
-        }
-        trial!(
+        trial!(lesson;
             pages_see_each_other,
             pages_survive_a_restart,
             page_survives_a_503,
@@ -65,37 +72,28 @@ fn main() {
             page_is_accessible,
             page_fits_a_phone,
             page_runs_no_injected_script,
-            foreign_page_gets_nothing
+            foreign_page_gets_nothing,
         );
         #[cfg(unix)]
-        trial!(page_notices_a_frozen_server);
+        trial!(lesson; page_notices_a_frozen_server);
+        #[cfg(not(unix))]
+        trials.push(cannot(
+            format!("{lesson}::page_notices_a_frozen_server"),
+            "no signals",
+        ));
     }
-    trials.push(Trial::test("01-polling::hidden_page_does_not_poll", || {
-        block_on(hidden_page_does_not_poll())
-    }));
-    trials.push(Trial::test("03-websocket::page_admits_an_unanswered_click", || {
-        block_on(page_admits_an_unanswered_click())
-    }));
-    trials.push(Trial::test("04-socketio::page_notices_a_broken_upgrade", || {
-        block_on(page_notices_a_broken_upgrade())
-    }));
-    trials.push(Trial::test("04-socketio::page_survives_a_failed_upgrade", || {
-        block_on(page_survives_a_failed_upgrade())
-    }));
+    trial!(Lesson::Polling; hidden_page_does_not_poll);
+    trial!(Lesson::WebSocket; page_admits_an_unanswered_click);
+    trial!(Lesson::SocketIo; page_notices_a_broken_upgrade, page_survives_a_failed_upgrade);
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-fn block_on(behaviour: impl Future<Output = Result<()>>) -> Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(behaviour).map_err(|error| format!("{error:#}").into())
 }
 
 async fn pages_see_each_other(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
     let (one, two) = (
-        window.tab(server.address, "en").await?,
-        window.tab(server.address, "fr").await?,
+        window.tab(server.target(), "en").await?,
+        window.tab(server.target(), "fr").await?,
     );
     one.is_live().await?;
     two.is_live().await?;
@@ -125,11 +123,11 @@ async fn pages_see_each_other(lesson: Lesson) -> Result<()> {
 
 async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {
     let mut server = Server::start(lesson)?;
-    let address = server.address;
+    let address = server.target().address;
     let window = Window::open().await?;
     let (one, two) = (
-        window.tab(server.address, "en").await?,
-        window.tab(server.address, "fr").await?,
+        window.tab(server.target(), "en").await?,
+        window.tab(server.target(), "fr").await?,
     );
     for tab in [&one, &two] {
         tab.page.bring_to_front().await?;
@@ -163,9 +161,9 @@ async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {
 /// `EventSource` for ever.
 async fn page_survives_a_503(lesson: Lesson) -> Result<()> {
     let mut server = Server::start(lesson)?;
-    let address = server.address;
+    let address = server.target().address;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "en").await?;
+    let tab = window.tab(server.target(), "en").await?;
     tab.is_connected(lesson).await?;
     server.kill()?;
     tab.is_lost(SOON).await?;
@@ -198,7 +196,7 @@ async fn page_notices_a_frozen_server(lesson: Lesson) -> Result<()> {
 
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "en").await?;
+    let tab = window.tab(server.target(), "en").await?;
     tab.is_live().await?;
     server.signal(Signal::SIGSTOP)?;
     tab.is_lost(SILENCE).await?;
@@ -211,7 +209,7 @@ async fn page_notices_a_frozen_server(lesson: Lesson) -> Result<()> {
 async fn page_speaks_both_languages(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "fr-FR,fr;q=0.9").await?;
+    let tab = window.tab(server.target(), "fr-FR,fr;q=0.9").await?;
     let lang = |lang, live| {
         let status =
             format!("document.querySelector('#status').textContent === '{live}'");
@@ -228,7 +226,7 @@ async fn page_speaks_both_languages(lesson: Lesson) -> Result<()> {
 async fn page_says_what_became_of_a_click(lesson: Lesson) -> Result<()> {
     let mut server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "en").await?;
+    let tab = window.tab(server.target(), "en").await?;
     tab.is_connected(lesson).await?;
     server.kill()?;
     tab.is_lost(SOON).await?;
@@ -246,11 +244,11 @@ async fn page_says_what_became_of_a_click(lesson: Lesson) -> Result<()> {
 
 /// A click that was sent on a connection that then broke: nobody knows, and the page says
 /// so in its own language.
-async fn page_admits_an_unanswered_click() -> Result<()> {
-    let server = Server::start(Lesson::WebSocket)?;
-    let relay = Relay::start(server.address, None).await?;
+async fn page_admits_an_unanswered_click(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let relay = Relay::start(server.target().address, None).await?;
     let window = Window::open().await?;
-    let tab = window.tab(relay.address, "fr").await?;
+    let tab = window.tab(relay.before(server.target()), "fr").await?;
     tab.is_live().await?;
     relay.set(Network::Frozen);
     tab.click("increment").await?;
@@ -282,9 +280,9 @@ const AWAKE: &str = "globalThis.awake = () => new Promise((resolve) => {
 /// the counter changed.
 async fn page_wakes_up(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
-    let relay = Relay::start(server.address, None).await?;
+    let relay = Relay::start(server.target().address, None).await?;
     let window = Window::open().await?;
-    let tab = window.tab(relay.address, "en").await?;
+    let tab = window.tab(relay.before(server.target()), "en").await?;
     tab.is_connected(lesson).await?;
     tab.shows(0).await?;
     tab.evaluate(AWAKE).await?;
@@ -293,7 +291,7 @@ async fn page_wakes_up(lesson: Lesson) -> Result<()> {
     tab.until(SOON, "document.hidden").await?;
     tab.lives(false).await?;
     relay.set(Network::Frozen);
-    compare::connect(&server).await?.send("increment").await?;
+    connect(server.target()).await?.send("increment").await?;
     // As long as a page must have slept to doubt its connection, and then some.
     sleep(Duration::from_secs(8)).await;
     tab.lives(true).await?;
@@ -315,11 +313,11 @@ async fn page_wakes_up(lesson: Lesson) -> Result<()> {
 async fn page_comes_back_from_the_cache(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "en").await?;
+    let tab = window.tab(server.target(), "en").await?;
     tab.is_connected(lesson).await?;
     tab.shows(0).await?;
     tab.page.goto("about:blank").await?;
-    compare::connect(&server).await?.send("increment").await?;
+    connect(server.target()).await?.send("increment").await?;
     let _ = tab.evaluate("history.back(); 1").await;
     tab.until(SOON, "location.pathname === '/'").await?;
     tab.is_live().await?;
@@ -331,7 +329,7 @@ async fn page_is_accessible(lesson: Lesson) -> Result<()> {
     let axe = fs::read_to_string(Path::new(AXE)).context("run `npm ci` in compare")?;
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "fr").await?;
+    let tab = window.tab(server.target(), "fr").await?;
     tab.is_live().await?;
     tab.click("increment").await?;
     tab.shows(1).await?;
@@ -355,7 +353,7 @@ async fn page_is_accessible(lesson: Lesson) -> Result<()> {
 async fn page_fits_a_phone(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "fr").await?;
+    let tab = window.tab(server.target(), "fr").await?;
     tab.page.execute(SetDeviceMetricsOverrideParams::new(390, 844, 1.0, true)).await?;
     tab.is_live().await?;
     tab.until(SOON, "document.documentElement.scrollWidth === 390").await?;
@@ -380,7 +378,7 @@ async fn page_fits_a_phone(lesson: Lesson) -> Result<()> {
 async fn page_runs_no_injected_script(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "en").await?;
+    let tab = window.tab(server.target(), "en").await?;
     tab.is_live().await?;
     let inject = "const script = document.createElement('script');
         script.textContent = 'globalThis.injected = true';
@@ -412,8 +410,8 @@ async fn foreign_page_gets_nothing(lesson: Lesson) -> Result<()> {
     let window = Window::open().await?;
     let page = window.blank().await?;
     page.goto(format!("http://{foreign}/")).await?;
-    let attack =
-        include_str!("attack.js").replace("SERVER", &server.address.to_string());
+    let attack = include_str!("attack.js")
+        .replace("SERVER", &server.target().address.to_string());
     let got = page.evaluate(attack).await?.value().cloned().unwrap_or_default();
     let tries = got.as_object().context("no report")?;
     ensure!(tries.len() == 9, "{got:#}");
@@ -422,15 +420,15 @@ async fn foreign_page_gets_nothing(lesson: Lesson) -> Result<()> {
         let expected = if name == "blind" { "opaque" } else { "blocked" };
         ensure!(outcome == expected, "{name}: {got:#}");
     }
-    let now = compare::connect(&server).await?.next().await?;
+    let now = connect(server.target()).await?.next().await?;
     ensure!(now.version == 0, "another site's page changed the counter: {now:?}");
     Ok(())
 }
 
-async fn hidden_page_does_not_poll() -> Result<()> {
-    let server = Server::start(Lesson::Polling)?;
+async fn hidden_page_does_not_poll(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
     let window = Window::open().await?;
-    let tab = window.tab(server.address, "en").await?;
+    let tab = window.tab(server.target(), "en").await?;
     tab.is_live().await?;
     let other = window.blank().await?;
     other.bring_to_front().await?;
@@ -448,13 +446,13 @@ async fn hidden_page_does_not_poll() -> Result<()> {
 /// A WebSocket that breaks between `3probe` and `5`, while the client holds its polling back
 /// for it, leaves the client without a transport. It says nothing: the next packet shows it,
 /// or else the heartbeat.
-async fn page_notices_a_broken_upgrade() -> Result<()> {
-    let server = Server::start(Lesson::SocketIo)?;
+async fn page_notices_a_broken_upgrade(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let proxy = listener.local_addr()?;
-    tokio::spawn(breaks_the_first_upgrade(listener, server.address));
+    tokio::spawn(breaks_the_first_upgrade(listener, server.target().address));
     let window = Window::open().await?;
-    let tab = window.tab(proxy, "en").await?;
+    let tab = window.tab(Target::new(lesson, proxy), "en").await?;
     tab.is_live().await?;
     tab.click("increment").await?;
     tab.until(SILENCE, COUNTED_ONE).await?;
@@ -469,7 +467,7 @@ async fn breaks_the_first_upgrade(listener: TcpListener, server: SocketAddr) {
         tokio::spawn(async move {
             let mut bytes = [0; 4096];
             let head = page.peek(&mut bytes).await?;
-            if contains(&bytes[..head], b"transport=websocket") {
+            if memmem::find(&bytes[..head], b"transport=websocket").is_some() {
                 // The page shall be live before.
                 let _ = joined.subscribe().wait_for(|joined| *joined).await;
             }
@@ -488,7 +486,7 @@ async fn breaks_the_first_upgrade(listener: TcpListener, server: SocketAddr) {
                         sleep(Duration::from_secs(1)).await;
                     }
                     to_page.write_all(answer).await?;
-                    if contains(answer, b"40{\"sid\"") {
+                    if memmem::find(answer, b"40{\"sid\"").is_some() {
                         joined.send_replace(true);
                     }
                     if read == 0 || breaks {
@@ -506,14 +504,18 @@ async fn breaks_the_first_upgrade(listener: TcpListener, server: SocketAddr) {
 
 /// A middlebox that grants a WebSocket and then breaks it leaves the page on long polling,
 /// at once and for good.
-async fn page_survives_a_failed_upgrade() -> Result<()> {
-    let server = Server::start(Lesson::SocketIo)?;
+async fn page_survives_a_failed_upgrade(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let proxy = listener.local_addr()?;
     let tried = Arc::<AtomicU64>::default();
-    tokio::spawn(breaks_each_websocket(listener, server.address, tried.clone()));
+    tokio::spawn(breaks_each_websocket(
+        listener,
+        server.target().address,
+        tried.clone(),
+    ));
     let window = Window::open().await?;
-    let tab = window.tab(proxy, "en").await?;
+    let tab = window.tab(Target::new(lesson, proxy), "en").await?;
     tab.until(SOON, "document.querySelector('#value').textContent === '0'").await?;
     for value in 1..=3 {
         tab.is_live().await?;
@@ -538,7 +540,7 @@ async fn breaks_each_websocket(
             let mut bytes = [0; 4096];
             let head = page.peek(&mut bytes).await?;
             let mut server = TcpStream::connect(server).await?;
-            if !contains(&bytes[..head], b"transport=websocket") {
+            if memmem::find(&bytes[..head], b"transport=websocket").is_none() {
                 return tokio::io::copy_bidirectional(&mut page, &mut server).await;
             }
             tried.fetch_add(1, Ordering::Relaxed);
@@ -549,8 +551,4 @@ async fn breaks_each_websocket(
             Ok((0, 0))
         });
     }
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
 }

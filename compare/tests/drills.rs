@@ -1,80 +1,88 @@
-//! Every drill on every lesson. What a whole run observes is compared with the table in the
-//! book; `UPDATE=1` writes it anew.
+//! Every drill on every lesson. What a drill observes is compared with its cell in the book's
+//! table; `UPDATE=1` writes it anew.
+
+mod common;
 
 use std::{
     env, fs,
-    path::Path,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
 };
 
+#[cfg(not(unix))]
+use common::cannot;
+use common::{placed, trial};
 use compare::{
     Lesson, Place, Subject,
-    drills::{Drill, Observed, Teller},
+    drills::{Drill, Teller, Verdict},
+    language::Language,
+    report::chapter::folder,
 };
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
 
 /// Drills that are done to several instances too; what they observe must be as with one.
 const TOGETHER: [(Place, &[&str]); 2] =
     [(Place::Shared, &["cut", "stall", "garbage"]), (Place::Proxied, &["cut", "idle"])];
 
+/// What each drill observed of each subject, as far as they ran.
+type Seen = Vec<(&'static Drill, Subject, Verdict)>;
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(4));
-    let mut all: Vec<(&Drill, Subject)> = Vec::new();
-    for drill in Drill::ALL {
-        all.extend(Lesson::ALL.map(|lesson| (drill, lesson.into())));
-    }
-    let cells = all.len();
-    for (place, names) in TOGETHER {
-        if let Some(lacks) = place.lacks() {
-            println!("not run: the drills with {}: {lacks}", place.name());
-        }
-        for drill in names.iter().filter_map(|name| Drill::named(name)) {
-            let subject = |lesson: Lesson| Subject { place, ..lesson.into() };
-            all.extend(Lesson::ALL.map(|lesson| (drill, subject(lesson))));
-        }
-    }
-    let seen = Arc::new(Mutex::new(vec![None; all.len()]));
-    let mut trials = Vec::new();
-    for (cell, (drill, subject)) in all.iter().copied().enumerate() {
+    let seen = Arc::new(Mutex::new(Seen::new()));
+    let run = |drill: &'static Drill, subject: Subject| {
         let seen = seen.clone();
-        let run = move || {
-            let observed = block_on(drill, subject)?;
-            seen.lock().unwrap_or_else(PoisonError::into_inner)[cell] = Some(observed);
+        trial(format!("{subject}::{}", drill.name), async move || {
+            let verdict = drill.run(subject, Teller::new(false)).await?;
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.push((drill, subject, verdict));
             Ok(())
-        };
-        let lacks = drill.place.lacks().or(subject.place.lacks());
-        let trial = Trial::test(format!("{subject}::{}", drill.name), run);
-        trials.push(trial.with_ignored_flag(lacks.is_some()));
+        })
+    };
+    let mut trials = Vec::new();
+    for place in [Place::Alone, Place::Proxied] {
+        let drills = Drill::ALL.iter().filter(|drill| drill.place == place);
+        let all =
+            drills.flat_map(|it| Lesson::ALL.map(|lesson| run(it, lesson.into())));
+        trials.extend(placed("the drills", place, all.collect()));
+    }
+    for (place, names) in TOGETHER {
+        let subjects = Lesson::ALL.map(|lesson| Subject::placed(lesson, place));
+        let drills = names.iter().filter_map(|name| Drill::named(name));
+        let all = drills.flat_map(|it| subjects.map(|subject| run(it, subject)));
+        trials.extend(placed("the drills of one lesson", place, all.collect()));
     }
     #[cfg(unix)]
-    trials.push(Trial::test("told_to_end", || Ok(told_to_end()?)));
+    trials.push(trial("told_to_end", async || told_to_end()));
+    #[cfg(not(unix))]
+    trials.push(cannot("told_to_end", "no signals"));
+    let whole = arguments.filter.is_none() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let holds = [several_are_as_one(&seen), tables_hold(&seen, whole)];
+    if holds == [true; 2] { conclusion.exit_code() } else { ExitCode::FAILURE }
+}
+
+/// Whether several instances did what one does.
+fn several_are_as_one(seen: &Seen) -> bool {
     let mut holds = true;
-    for ((drill, subject), together) in all.iter().zip(&*seen).skip(cells) {
-        let same = |(other, alone): &&(&Drill, Subject)| {
-            other.name == drill.name && alone.lesson == subject.lesson
-        };
-        let alone = all.iter().position(|cell| same(&cell)).and_then(|cell| seen[cell]);
-        if let (Some(alone), Some(together)) = (alone, together)
-            && alone != *together
-        {
-            println!("{subject}::{}: {together:?}, alone {alone:?}", drill.name);
+    for (drill, subject, verdict) in seen {
+        let alone = alone(seen, drill, subject.lesson);
+        if let Some(alone) = alone.filter(|alone| alone != verdict) {
+            println!("{subject}::{}: {verdict:?}, alone {alone:?}", drill.name);
             holds = false;
         }
     }
-    let whole: Option<Vec<Observed>> = seen[..cells].iter().copied().collect();
-    holds &= whole.is_none_or(|whole| tables_hold(&whole));
-    if holds { conclusion.exit_code() } else { ExitCode::FAILURE }
+    holds
 }
 
-fn block_on(drill: &Drill, subject: Subject) -> Result<Observed, Failed> {
-    // A drill on several instances may start one while a relay goes on.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let observed = runtime.block_on(drill.run(subject, Teller::new(false)));
-    observed.map_err(|error| format!("{error:#}").into())
+/// What was observed of a lesson where the drill has its place.
+fn alone(seen: &Seen, drill: &Drill, lesson: Lesson) -> Option<Verdict> {
+    let own = |(other, subject, _): &&(&'static Drill, Subject, Verdict)| {
+        other.name == drill.name && *subject == lesson.into()
+    };
+    seen.iter().find(own).map(|(.., verdict)| *verdict)
 }
 
 /// A drill that is told to end leaves neither its lesson behind nor its browser.
@@ -136,41 +144,53 @@ colonne, avec leurs vraies pages dans un vrai navigateur, et échoue s’il se p
 chose. Une case sous vos yeux, pas à pas : `just drill cut 03-websocket`.
 ";
 
-/// Whether the tables in the book say what was observed, once they are written if asked.
-fn tables_hold(seen: &[Observed]) -> bool {
-    type Pick = fn(&Observed) -> &'static str;
-    let languages: [(&str, &str, Pick); 2] =
-        [("en", ENGLISH, |o| o.en), ("fr", FRENCH, |o| o.fr)];
-    languages.into_iter().all(|(language, head, pick)| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let path = path.join(format!("../docs/{language}/drills.md"));
-        let table = table(head, seen, pick);
+/// Whether each cell of the tables in the book says what was observed, once that is written
+/// if asked. Names what did not run.
+fn tables_hold(seen: &Seen, whole: bool) -> bool {
+    let cells = Drill::ALL.iter().flat_map(|it| Lesson::ALL.map(|lesson| (it, lesson)));
+    let missing = cells.filter(|(drill, lesson)| alone(seen, drill, *lesson).is_none());
+    let names = missing.map(|(drill, lesson)| format!("{lesson}::{}", drill.name));
+    let names: Vec<_> = names.filter(|_| whole).collect();
+    if !names.is_empty() {
+        println!("not run, and not compared with the book: {}", names.join(", "));
+    }
+    Language::ALL.into_iter().all(|language| {
+        let path = folder(language).join("drills.md");
+        let page = fs::read_to_string(&path).unwrap_or_default();
+        let table = table(language, seen, &page);
         if env::var_os("UPDATE").is_some() {
             return fs::write(&path, table).is_ok();
         }
-        let holds = fs::read_to_string(&path).is_ok_and(|written| written == table);
-        if !holds {
-            println!("{} is not what was observed:\n{table}", path.display());
+        for (line, now) in page.lines().zip(table.lines()).filter(|(a, b)| a != b) {
+            println!("{} says\n{line}\nand observed was\n{now}", path.display());
             println!("UPDATE=1 cargo test -p compare --test drills writes it anew");
         }
-        holds
+        page == table
     })
 }
 
-fn table(head: &str, seen: &[Observed], pick: fn(&Observed) -> &'static str) -> String {
-    let mut table = format!("{head}\n| |");
+/// The page as it must be: what did not run is left as the page has it.
+fn table(language: Language, seen: &Seen, page: &str) -> String {
+    let mut table = format!("{}\n| |", language.say(FRENCH, ENGLISH));
     for lesson in Lesson::ALL {
         table += &format!(" {lesson} |");
     }
     table += "\n|---|---|---|---|---|\n";
-    for (drill, seen) in Drill::ALL.iter().zip(seen.chunks(Lesson::ALL.len())) {
-        let colon = if head == FRENCH { " :" } else { ":" };
-        table += &format!("| **`{}`**{colon} {} |", drill.name, pick(&drill.what));
-        for observed in seen {
-            table += &format!(" {} |", pick(observed));
+    for drill in Drill::ALL {
+        let start = format!("| **`{}`**", drill.name);
+        let row =
+            page.lines().find(|line| line.starts_with(&start)).unwrap_or_default();
+        let written: Vec<&str> = row.split(" | ").skip(1).collect();
+        let colon = language.say(" :", ":");
+        table += &format!("{start}{colon} {} |", drill.what.of(language));
+        for (column, lesson) in Lesson::ALL.into_iter().enumerate() {
+            let written = written.get(column).copied().unwrap_or("–");
+            let observed = alone(seen, drill, lesson);
+            let cell = observed.map_or(written, |seen| seen.text().of(language));
+            table += &format!(" {} |", cell.trim_end_matches(" |"));
         }
         table += "\n";
     }
-    // A line may not break inside a number, nor before French punctuation.
-    table.replace(" 000", "\u{a0}000").replace(" ;", "\u{a0};").replace(" :", "\u{a0}:")
+    // A line may not break inside a number.
+    language.spaced(&table.replace(" 000", "\u{a0}000"))
 }

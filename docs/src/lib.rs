@@ -1,7 +1,7 @@
 //! The course book, rendered.
 //!
 //! Its pages are plain Markdown in `docs/fr` and `docs/en`. `just book` renders them with
-//! mdBook; `tests/book.rs` proves that they show code and output as they are.
+//! mdBook; `tests/book` proves that they show code and output as they are.
 
 pub mod page;
 pub mod render;

@@ -1,8 +1,5 @@
 //! A core for the server and another for its clients, so that they do not take each
-//! other's time; and the time that a process has used. Linux only: elsewhere the system
-//! shares the cores as it likes, and CPU is not measured.
-
-use std::time::Duration;
+//! other's time. Linux only: elsewhere the system shares the cores as it likes.
 
 use anyhow::Result;
 
@@ -108,44 +105,4 @@ impl Cores {
     pub fn beside<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
         start()
     }
-}
-
-/// The CPU time that a process has used, of all its threads, in user and kernel mode.
-#[must_use]
-pub fn cpu_time(pid: u32) -> Option<Duration> {
-    #[cfg(target_os = "linux")]
-    {
-        let pid = nix::unistd::Pid::from_raw(pid.try_into().ok()?);
-        let clock = nix::time::clock_getcpuclockid(pid).ok()?;
-        clock.now().ok().map(Duration::from)
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = pid;
-        None
-    }
-}
-
-/// Lets this process open at least `wanted` descriptors, where the system allows.
-///
-/// # Errors
-/// When it does not, saying how many it allows.
-pub fn allow_descriptors(wanted: u64) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
-        let (soft, hard) = getrlimit(RLIMIT_NOFILE)?;
-        if soft < wanted {
-            anyhow::ensure!(
-                hard >= wanted,
-                "so many clients need {wanted} descriptors, and the system allows {hard} \
-                 (ulimit -Hn)"
-            );
-            // Servers inherit it.
-            setrlimit(RLIMIT_NOFILE, hard.min(wanted.max(1 << 16)), hard)?;
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = wanted;
-    Ok(())
 }

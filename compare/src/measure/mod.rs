@@ -1,29 +1,35 @@
 //! The comparison: the same workload over the four lessons, in alternating order, beside a
 //! floor and the peers.
 
-pub mod book;
 pub mod cores;
 pub mod floor;
-pub mod plot;
 #[cfg(unix)]
 pub mod profile;
-pub mod report;
-pub mod run;
 pub mod scale;
 pub mod traffic;
+pub mod workload;
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{env, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use clap::{Args, builder::PossibleValuesParser};
+use clap::Args;
 use futures_util::future::{try_join, try_join_all};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::sleep;
 
-use crate::{Lesson, Runtime, Subject};
-use cores::{Cores, allow_descriptors};
-use report::{Measured, Report};
-use run::{Plan, Sample};
+use crate::{
+    Lesson, Subject,
+    language::Language,
+    process::allow_descriptors,
+    report::{
+        chapter::write_json,
+        comparison::{Comparison, Measured, versions},
+        figure::Machine,
+        tables,
+    },
+};
+use cores::Cores;
+use workload::{Measurand, Plan};
 
 /// What is measured, and how much of it.
 #[derive(Args, Clone, Debug)]
@@ -32,8 +38,8 @@ pub struct Options {
     #[arg(long, default_value = "200")]
     clients: NonZeroUsize,
     /// Measures this lesson alone
-    #[arg(long, value_parser = PossibleValuesParser::new(Lesson::ALL.map(Lesson::name)))]
-    lesson: Option<String>,
+    #[arg(long)]
+    lesson: Option<Lesson>,
     /// How often each server is measured; every other time in reverse order
     #[arg(long, default_value = "3")]
     rounds: NonZeroUsize,
@@ -77,20 +83,18 @@ const WAITING_CLIENTS: usize = 100;
 /// # Errors
 /// When a server does not do what its transport asks, or a file cannot be written.
 pub async fn run(options: Options) -> Result<()> {
-    let report = measure(&options).await?;
-    print!("{}", report.text());
+    let comparison = measure(&options).await?;
+    print!("{}", tables::tables(&comparison, Language::English));
     if let Some(path) = &options.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, json + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_json(&comparison, path)?;
     }
     if options.book {
-        book::write(&report)?;
+        tables::write(&comparison)?;
     }
     Ok(())
 }
 
-async fn measure(options: &Options) -> Result<Report> {
+async fn measure(options: &Options) -> Result<Comparison> {
     let plan = Plan {
         clients: options.clients.get(),
         changes: 40,
@@ -101,78 +105,97 @@ async fn measure(options: &Options) -> Result<Report> {
     let rounds = if options.quick { 1 } else { options.rounds.get() };
     // A socket for each, and what a runtime and its files need.
     allow_descriptors(plan.clients as u64 + 1000)?;
-    let mut report = Report::new(plan, rounds, options.peers);
-    let (subjects, missing) = subjects(options);
-    report.missing = missing;
+    let (measurands, missing) = measurands(options);
     // Before the cores are split: a build wants them all.
     Lesson::Polling.command()?;
     let cores = Cores::split()?;
-    report.own_core = cores.is_split();
-    report.subjects = subjects.iter().map(|&subject| Measured::new(subject)).collect();
+    let arguments: Vec<String> = env::args().skip(2).collect();
+    let mut comparison = Comparison {
+        date: time::OffsetDateTime::now_utc().date().to_string(),
+        command: format!("just compare {}", arguments.join(" ")).trim().to_owned(),
+        machine: Machine::this(),
+        own_core: cores.is_split(),
+        versions: versions(options.peers),
+        clients: plan.clients,
+        changes: plan.changes,
+        every: plan.every.as_secs_f64() * 1000.0,
+        burst: plan.burst,
+        poll: plan.poll.as_secs_f64() * 1000.0,
+        rounds,
+        subjects: measurands.iter().map(|&it| nothing_yet(it)).collect(),
+        waiting: Vec::new(),
+        missing,
+    };
 
-    let bar = progress(rounds * subjects.len(), options.quick)?;
+    let bar = progress(rounds * measurands.len(), options.quick)?;
     for round in 0..rounds {
-        let mut order: Vec<usize> = (0..subjects.len()).collect();
+        let mut order: Vec<usize> = (0..measurands.len()).collect();
         if round % 2 == 1 {
             order.reverse();
         }
         for at in order {
-            let subject = subjects[at];
-            bar.set_message(format!("round {} of {rounds}: {subject}", round + 1));
-            let of = report.lesson(subject.lesson).and_then(|m| m.samples.first());
-            let of: Option<Sample> = of.cloned();
-            let sample = run::measure(subject, of.as_ref(), plan, &cores).await;
+            let measurand = measurands[at];
+            bar.set_message(format!("round {} of {rounds}: {measurand}", round + 1));
+            let of = comparison.lesson(measurand.lesson());
+            let of = of.and_then(|measured| measured.samples.first()).cloned();
+            let sample = workload::measure(measurand, of.as_ref(), plan, &cores).await;
             let sample =
-                sample.with_context(|| format!("while measuring {subject}"))?;
-            report.subjects[at].samples.push(sample);
+                sample.with_context(|| format!("while measuring {measurand}"))?;
+            comparison.subjects[at].samples.push(sample);
             bar.inc(1);
         }
     }
     if !options.quick {
         bar.set_message("the quiet minute: idle clients, and pollers that wait");
-        quiet(&mut report, &subjects, plan, &cores, &bar).await?;
+        quiet(&mut comparison, &measurands, plan, &cores, &bar).await?;
     }
     bar.finish_and_clear();
-    Ok(report)
+    Ok(comparison)
+}
+
+/// A server that was not measured yet.
+fn nothing_yet(measurand: Measurand) -> Measured {
+    Measured {
+        lesson: measurand.lesson().to_string(),
+        runtime: measurand.runtime().to_owned(),
+        samples: Vec::new(),
+        idle: None,
+    }
 }
 
 /// What is measured, each lesson before its floor; and what would be but is not installed.
-fn subjects(options: &Options) -> (Vec<Subject>, Vec<String>) {
-    let (mut subjects, mut missing) = (Vec::new(), Vec::new());
-    let asked = |lesson: &Lesson| {
-        options.lesson.as_ref().is_none_or(|asked| asked == lesson.name())
-    };
+fn measurands(options: &Options) -> (Vec<Measurand>, Vec<String>) {
+    let (mut measurands, mut missing) = (Vec::new(), Vec::new());
+    let asked = |lesson: &Lesson| options.lesson.is_none_or(|asked| asked == *lesson);
     for lesson in Lesson::ALL.into_iter().filter(asked) {
-        subjects.push(lesson.into());
-        subjects.push(Subject { runtime: Runtime::Floor, ..lesson.into() });
+        measurands.push(Measurand::Server(lesson.into()));
+        measurands.push(Measurand::Floor(lesson));
         for peer in
             Subject::peers().filter(|peer| options.peers && peer.lesson == lesson)
         {
             match peer.command() {
-                Ok(_) => subjects.push(peer),
+                Ok(_) => measurands.push(Measurand::Server(peer)),
                 Err(reason) => missing.push(format!("{peer}: {reason}")),
             }
         }
     }
-    (subjects, missing)
+    (measurands, missing)
 }
 
 async fn quiet(
-    report: &mut Report,
-    subjects: &[Subject],
+    comparison: &mut Comparison,
+    measurands: &[Measurand],
     plan: Plan,
     cores: &Cores,
     bar: &ProgressBar,
 ) -> Result<()> {
-    let idle = try_join_all(subjects.iter().map(async |&subject| {
-        if subject.runtime == Runtime::Floor {
-            return Ok(None);
-        }
-        let idle = run::idle(subject, IDLE_CLIENTS, plan.poll, QUIET, cores).await;
+    let idle = try_join_all(measurands.iter().map(async |&measurand| {
+        let Measurand::Server(subject) = measurand else { return Ok(None) };
+        let idle = workload::idle(subject, IDLE_CLIENTS, plan.poll, QUIET, cores).await;
         idle.map(Some).with_context(|| format!("while {subject} was idle"))
     }));
     let waiting = async {
-        run::waiting(&INTERVALS, WAITING_CLIENTS, WAITING_EVERY, QUIET, cores)
+        workload::waiting(&INTERVALS, WAITING_CLIENTS, WAITING_EVERY, QUIET, cores)
             .await
             .context("while pollers waited")
     };
@@ -185,10 +208,10 @@ async fn quiet(
     });
     let (idle, waiting) = try_join(idle, waiting).await?;
     ticking.abort();
-    for (measured, idle) in report.subjects.iter_mut().zip(idle) {
+    for (measured, idle) in comparison.subjects.iter_mut().zip(idle) {
         measured.idle = idle;
     }
-    report.waiting = waiting;
+    comparison.waiting = waiting;
     Ok(())
 }
 

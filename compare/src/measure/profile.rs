@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
-use super::{run::Session, traffic::Speech};
-use crate::{Lesson, Server, Subject};
+use super::{traffic::Speech, workload::Session};
+use crate::{Lesson, Server};
 
 /// A program under callgrind is some fifty times slower: few clients, and a slow pace.
 const CLIENTS: usize = 50;
@@ -54,14 +54,13 @@ struct Counted {
 }
 
 async fn count(lesson: Lesson, folder: &Path) -> Result<Counted> {
-    let subject = Subject::from(lesson);
     let file = folder.join("callgrind.out");
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--quiet"]);
     command.arg(format!("--callgrind-out-file={}", file.display()));
-    command.arg(subject.command()?.get_program());
+    command.arg(lesson.command()?.get_program());
     command.env_remove("HOST").env("PORT", "0").env("GLIBC_TUNABLES", NO_REP);
-    let server = Server::spawn(subject, &mut command);
+    let server = Server::start_by(lesson, &mut command);
     let server = server.context("`valgrind` must be installed")?;
     let speech = Speech::Lesson(lesson);
     let mut session = Session::start(server, speech, CLIENTS, POLL).await?;

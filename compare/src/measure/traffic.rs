@@ -7,18 +7,23 @@
 
 use std::{
     cell::{Cell, RefCell},
-    io::ErrorKind,
-    net::SocketAddr,
+    io::{Cursor, ErrorKind},
+    ops::Range,
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use memchr::memmem;
 use tokio::{net::TcpStream, time::sleep_until};
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Control, Data, OpCode},
+};
 
 use crate::{
-    Lesson,
-    raw::{HANDSHAKE, frame},
+    Lesson, Target,
+    raw::{self, HANDSHAKE, frame, header},
 };
 
 /// What Chromium 156 says about itself with every request, whatever it asks for: in the
@@ -36,6 +41,8 @@ const BROWSER_WEBSOCKET: &str = "Pragma: no-cache\r\nCache-Control: no-cache\r\n
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
     Chrome/156.0.0.0 Safari/537.36\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n";
+
+const TEXT: OpCode = OpCode::Data(Data::Text);
 
 const INCREMENT: &str = r#"{"type":"increment"}"#;
 
@@ -110,7 +117,7 @@ enum Piece {
 pub struct Connection {
     stream: TcpStream,
     speech: Speech,
-    address: SocketAddr,
+    target: Target,
     unread: RefCell<Vec<u8>>,
     etag: RefCell<String>,
     traffic: Rc<Cell<Traffic>>,
@@ -123,10 +130,10 @@ impl Connection {
     /// When the server does not answer as its transport wants.
     pub async fn follower(
         speech: Speech,
-        address: SocketAddr,
+        target: Target,
         traffic: Rc<Cell<Traffic>>,
     ) -> Result<Self> {
-        let connection = Self::open(speech, address, traffic).await?;
+        let connection = Self::open(speech, target, traffic).await?;
         match speech {
             Speech::Lesson(Lesson::Polling) | Speech::FloorAnswer { .. } => {}
             Speech::FloorPush => connection.write(b"f").await?,
@@ -148,15 +155,15 @@ impl Connection {
     ///
     /// # Errors
     /// When the server does not answer as its transport wants.
-    pub async fn commander(speech: Speech, address: SocketAddr) -> Result<Self> {
+    pub async fn commander(speech: Speech, target: Target) -> Result<Self> {
         match speech {
             Speech::Lesson(Lesson::WebSocket | Lesson::SocketIo) => {
-                let commander = Self::follower(speech, address, Rc::default()).await?;
+                let commander = Self::follower(speech, target, Rc::default()).await?;
                 // A command that overtakes the handshake is lost by some.
                 commander.next().await?;
                 Ok(commander)
             }
-            _ => Self::open(speech, address, Rc::default()).await,
+            _ => Self::open(speech, target, Rc::default()).await,
         }
     }
 
@@ -164,32 +171,34 @@ impl Connection {
     /// that was idle (RFC 9112, section 9.5).
     async fn again(&self) -> Result<Self> {
         let mut new =
-            Self::open(self.speech, self.address, self.traffic.clone()).await?;
+            Self::open(self.speech, self.target, self.traffic.clone()).await?;
         new.etag = self.etag.clone();
         Ok(new)
     }
 
     async fn open(
         speech: Speech,
-        address: SocketAddr,
+        target: Target,
         traffic: Rc<Cell<Traffic>>,
     ) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        let stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
         let (unread, etag) = Default::default();
-        Ok(Self { stream, speech, address, unread, etag, traffic })
+        Ok(Self { stream, speech, target, unread, etag, traffic })
     }
 
     async fn upgrade(&self, path: &str) -> Result<()> {
-        let origin = format!("Origin: http://{}\r\n", self.address);
+        let origin = format!("Origin: http://{}\r\n", self.target.address);
         let head = format!("{HANDSHAKE}{BROWSER_WEBSOCKET}{origin}");
         self.ask(path, &head, " 101 ").await
     }
 
     /// Sends the head of a GET and reads the head of its answer.
     async fn ask(&self, path: &str, headers: &str, status: &str) -> Result<()> {
-        let head =
-            format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address);
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n",
+            self.target.address
+        );
         self.write(head.as_bytes()).await?;
         self.count(|t| {
             t.up -= head.len() as u64;
@@ -197,7 +206,7 @@ impl Connection {
             t.requests += 1;
         });
         let head = loop {
-            if let Some(end) = find(&self.unread.borrow(), b"\r\n\r\n") {
+            if let Some(end) = memmem::find(&self.unread.borrow(), b"\r\n\r\n") {
                 break end + 4;
             }
             self.read().await?;
@@ -261,17 +270,7 @@ impl Connection {
     pub async fn increment(&self, count: usize) -> Result<()> {
         let one = match self.speech {
             Speech::FloorPush | Speech::FloorAnswer { .. } => b"+".to_vec(),
-            Speech::Lesson(Lesson::Polling | Lesson::Sse) => format!(
-                "POST /counter HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-                 Content-Length: {}\r\n\r\n{INCREMENT}",
-                self.address,
-                INCREMENT.len()
-            )
-            .into_bytes(),
-            Speech::Lesson(Lesson::WebSocket) => text_frame(INCREMENT),
-            Speech::Lesson(Lesson::SocketIo) => {
-                text_frame(&format!(r#"420["command",{INCREMENT}]"#))
-            }
+            Speech::Lesson(_) => raw::command(self.target, INCREMENT),
         };
         self.write(&one.repeat(count)).await
     }
@@ -308,7 +307,7 @@ impl Connection {
                 };
                 format!(
                     "GET /counter HTTP/1.1\r\nHost: {}\r\n{BROWSER}Accept: */*\r\n{known}\r\n",
-                    self.address
+                    self.target.address
                 )
                 .into_bytes()
             }
@@ -368,7 +367,7 @@ impl Connection {
                 (length, piece)
             }
             Speech::Lesson(Lesson::Sse) => {
-                let Some(end) = find(&unread, b"\n\n") else { return Ok(None) };
+                let Some(end) = memmem::find(&unread, b"\n\n") else { return Ok(None) };
                 (end + 2, version(&unread[..end]).map_or(Piece::Other, Piece::Version))
             }
             Speech::Lesson(Lesson::WebSocket | Lesson::SocketIo) => {
@@ -377,18 +376,22 @@ impl Connection {
                 };
                 let text = &unread[payload.clone()];
                 let piece = match (opcode, text) {
-                    (0x9, _) => Piece::Ping(frame(0x8a, text)),
-                    (0x1, b"2") => Piece::Ping(text_frame("3")),
-                    (0x1, _) if !text.starts_with(b"43") => {
+                    (OpCode::Control(Control::Ping), _) => {
+                        Piece::Ping(frame(0x8a, text))
+                    }
+                    (TEXT, b"2") => Piece::Ping(text_frame("3")),
+                    (TEXT, _) if !text.starts_with(b"43") => {
                         version(text).map_or(Piece::Other, Piece::Version)
                     }
-                    (0x8, _) => bail!("the server closed: {}", text.escape_ascii()),
+                    (OpCode::Control(Control::Close), _) => {
+                        bail!("the server closed: {}", text.escape_ascii())
+                    }
                     _ => Piece::Other,
                 };
                 (payload.end, piece)
             }
             Speech::FloorPush | Speech::FloorAnswer { .. } => {
-                let Some(end) = find(&unread, b"\n") else { return Ok(None) };
+                let Some(end) = memmem::find(&unread, b"\n") else { return Ok(None) };
                 (end + 1, version(&unread[..end]).map_or(Piece::Other, Piece::Version))
             }
         };
@@ -406,11 +409,7 @@ impl Connection {
         let httparse::Status::Complete(head) = answer.parse(bytes)? else {
             return Ok(None);
         };
-        let header = |name: &str| {
-            let found =
-                answer.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name));
-            found.and_then(|header| std::str::from_utf8(header.value).ok())
-        };
+        let header = |name| header(answer.headers, name);
         match answer.code {
             Some(304) => Ok(Some((head, head, Piece::NotModified))),
             Some(200) => {
@@ -462,32 +461,25 @@ pub async fn follow(
     }
 }
 
-fn find(bytes: &[u8], expected: &[u8]) -> Option<usize> {
-    bytes.windows(expected.len()).position(|window| window == expected)
-}
-
 /// The number after `"version":`.
 fn version(text: &[u8]) -> Option<u64> {
     let name = br#""version":"#;
-    let digits = &text[find(text, name)? + name.len()..];
+    let digits = &text[memmem::find(text, name)? + name.len()..];
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(None, |number, digit| {
         Some(number.unwrap_or(0) * 10 + u64::from(digit - b'0'))
     })
 }
 
-/// The opcode of the first frame and where its payload is (RFC 6455, section 5.2), once
-/// the frame is whole.
-fn server_frame(bytes: &[u8]) -> Result<Option<(u8, std::ops::Range<usize>)>> {
-    let [first, second, rest @ ..] = bytes else { return Ok(None) };
-    let (start, length) = match (second, rest) {
-        (..=125, _) => (2, usize::from(*second)),
-        (126, [high, low, ..]) => (4, usize::from(u16::from_be_bytes([*high, *low]))),
-        (126, _) => return Ok(None),
-        _ => bail!("a frame of more than 64 KiB, or masked"),
+/// The opcode of the first frame and where its payload is, once the frame is whole.
+fn server_frame(bytes: &[u8]) -> Result<Option<(OpCode, Range<usize>)>> {
+    let mut cursor = Cursor::new(bytes);
+    let Some((header, length)) = FrameHeader::parse(&mut cursor)? else {
+        return Ok(None);
     };
-    let whole = bytes.len() >= start + length;
-    Ok(whole.then(|| (first & 0xf, start..start + length)))
+    let start = usize::try_from(cursor.position())?;
+    let end = start + usize::try_from(length)?;
+    Ok((bytes.len() >= end).then_some((header.opcode, start..end)))
 }
 
 fn text_frame(text: &str) -> Vec<u8> {

@@ -8,14 +8,23 @@
 use std::{
     collections::BTreeMap,
     env,
-    io::{self, BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     process::{Command, Stdio},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::OnceLock,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use book::page::{Fence, Page};
-use compare::{Lesson, Place, Server, cluster::Reserved, connect, relay::Relay, wire};
+use clap::ValueEnum;
+use compare::{
+    Lesson, Place, Server,
+    client::LIMIT,
+    cluster::Reserved,
+    connect,
+    process::Process,
+    relay::Relay,
+    wire::{self, Transcript},
+};
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -236,7 +245,7 @@ impl Shell {
         match &*words.iter().map(String::as_str).collect::<Vec<_>>() {
             ["just", "run", lesson] => listening(named(lesson)?),
             ["just", "wire", lesson] => watch(named(lesson)?).await,
-            ["just", "cluster", lesson] => cluster(named(lesson)?),
+            ["just", "cluster", lesson] => cluster(named(lesson)?).await,
             ["just", "drill", name, lesson] => {
                 output(Command::new(built("compare")?).args(["drill", name, lesson]))
             }
@@ -253,7 +262,7 @@ impl Shell {
             }
         }
         ensure!(!self.servers.is_empty(), "it asks no lesson");
-        let now = |server: &Server| format!(":{}", server.address.port());
+        let now = |server: &Server| format!(":{}", server.target().address.port());
         let ports: Vec<_> =
             self.servers.iter().map(|(page, server)| (*page, now(server))).collect();
         // Without the reader's settings, and not for ever.
@@ -270,8 +279,7 @@ impl Shell {
 }
 
 fn named(lesson: &str) -> Result<Lesson> {
-    let known = Lesson::ALL.into_iter().find(|known| known.name() == lesson);
-    known.with_context(|| format!("there is no lesson {lesson}"))
+    Lesson::from_str(lesson, false).map_err(anyhow::Error::msg)
 }
 
 /// What `just run` prints, while the port may be taken.
@@ -283,24 +291,38 @@ fn listening(lesson: Lesson) -> Result<String> {
     let port = refusal.split_once(&format!("{elsewhere}:"));
     let port =
         port.and_then(|(_, rest)| rest.split(':').next()).context(refusal.clone())?;
-    let usual = server.url("").replace(&server.address.port().to_string(), port);
+    let target = server.target();
+    let usual = target.url("").replace(&target.address.port().to_string(), port);
     Ok(format!("{lesson} listening on {usual}"))
 }
 
 /// What `just cluster` prints until it waits for Ctrl-C.
-fn cluster(lesson: Lesson) -> Result<String> {
+async fn cluster(lesson: Lesson) -> Result<String> {
     let reserved = Reserved::any()?;
     let port = reserved.address.port().to_string();
     let mut command = Command::new(built("compare")?);
     command.args(["cluster", lesson.name()]).env("PORT", &port);
-    let mut running = command.stdout(Stdio::piped()).spawn()?;
+    let mut running = Process::spawn(command.stdout(Stdio::piped()))?;
     let mut printed = String::new();
-    let mut output = BufReader::new(running.stdout.take().context("no output")?);
+    let mut output = BufReader::new(running.stdout().context("no output")?);
     while !printed.ends_with("Ctrl-C ends\n") && output.read_line(&mut printed)? > 0 {}
-    let pid = running.id().to_string();
-    Command::new("kill").args(["-INT", &pid]).status()?;
-    ensure!(running.wait()?.success(), "{printed}");
+    ends_well(&mut running).await.context(printed.clone())?;
     Ok(printed.replace(&format!(":{port}"), ":8080"))
+}
+
+/// Ends a program by Ctrl-C.
+#[cfg(unix)]
+async fn ends_well(running: &mut Process) -> Result<()> {
+    running.signal(nix::sys::signal::Signal::SIGINT)?;
+    let status = running.ended(LIMIT).await?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
+
+/// Where there is no Redis there is no cluster to end.
+#[cfg(not(unix))]
+async fn ends_well(_running: &mut Process) -> Result<()> {
+    bail!("no signals")
 }
 
 /// What a program prints: its output, then its complaints.
@@ -328,7 +350,7 @@ pub fn cargo(command: &str) -> Command {
 fn built(name: &str) -> Result<std::path::PathBuf> {
     static BUILT: OnceLock<bool> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        let status = cargo("build").args(["--bin", name]).status();
+        let status = cargo("build").args(["--all-features", "--bin", name]).status();
         status.is_ok_and(|status| status.success())
     });
     ensure!(*built, "{name} does not build");
@@ -339,32 +361,18 @@ fn built(name: &str) -> Result<std::path::PathBuf> {
 
 /// What `just wire` shows while one client connects, increments, and reads version 1.
 async fn watch(lesson: Lesson) -> Result<String> {
-    let mut server = Server::start(lesson)?;
-    let shown = Shown::default();
-    let tap = wire::tap(lesson, false, shown.clone());
-    let relay = Relay::start(server.address, Some(tap)).await?;
-    server.address = relay.address;
-    let mut client = connect(&server).await?;
+    let server = Server::start(lesson)?;
+    let transcript = Transcript::default();
+    let tap = wire::tap(lesson, false, transcript.clone());
+    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    let target = relay.before(server.target());
+    let mut client = connect(target).await?;
     if lesson != Lesson::Polling {
         // A stream begins with the state as it is, before or after the command.
         client.next().await?;
     }
     client.send("increment").await?;
     while client.next().await?.version < 1 {}
-    let shown = shown.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let first = format!("open {} and click; Ctrl-C ends", server.url(""));
-    Ok(format!("{first}\n{}", String::from_utf8(shown)?))
-}
-
-#[derive(Clone, Default)]
-struct Shown(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shown {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let first = format!("open {} and click; Ctrl-C ends", target.url(""));
+    Ok(format!("{first}\n{}", transcript.text()))
 }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{book::Language, report::Figure};
+use super::figure::Figure;
+use crate::language::Language;
 
 /// One bar: the median as its length, the smallest and largest as a whisker.
 #[derive(Clone, Debug)]
@@ -48,10 +49,8 @@ impl Plot {
         let bars = self.bars.iter().map(|bar| {
             format!("{} {}", bar.label, self.language.number(bar.figure.median))
         });
-        let (colon, semicolon) = match self.language {
-            Language::English => (": ", "; "),
-            Language::French => ("\u{a0}: ", "\u{a0}; "),
-        };
+        let (colon, semicolon) =
+            (self.language.say("\u{a0}: ", ": "), self.language.say("\u{a0}; ", "; "));
         format!("{}{colon}{}", self.title, bars.collect::<Vec<_>>().join(semicolon))
     }
 

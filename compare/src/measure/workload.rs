@@ -2,8 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    env,
-    net::SocketAddr,
+    env, fmt,
     process::Command,
     rc::Rc,
     time::{Duration, Instant},
@@ -12,7 +11,6 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
 use tokio::{
     sync::Notify,
     task::{JoinHandle, JoinSet, spawn_local},
@@ -23,7 +21,12 @@ use super::{
     cores::Cores,
     traffic::{Connection, Speech, Traffic, follow},
 };
-use crate::{Lesson, Runtime, Server, Subject, client::limited, server::footprint};
+use crate::{
+    Lesson, Server, Subject, Target,
+    client::limited,
+    process::{cpu_time, footprint},
+    report::comparison::{FLOOR, Idle, Sample, Waiting},
+};
 
 /// How many clients shake hands at the same time: few enough for every server's queue of
 /// connections that wait to be accepted.
@@ -50,76 +53,42 @@ pub struct Plan {
     pub poll: Duration,
 }
 
-/// What one run showed. Times in milliseconds unless said otherwise.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Sample {
-    /// From the first connection until every client holds its first snapshot.
-    pub connect: f64,
-    /// Server CPU for that, per client, in microseconds; nothing where the system does not
-    /// tell.
-    pub connect_cpu: Option<f64>,
-    /// Bytes of heads and handshakes that a client sends before its first snapshot.
-    pub handshake_up: f64,
-    /// The same, received.
-    pub handshake_down: f64,
-    /// Resident memory that a connected client adds to the server, in kilobytes (1000).
-    pub memory_idle: Option<f64>,
-    /// The same after all changes.
-    pub memory_loaded: Option<f64>,
-    /// Delays that were recorded: one for each change and client.
-    pub delays: u64,
-    /// From the command to the snapshot, over all clients and changes: the median.
-    pub p50: f64,
-    /// The 95th percentile.
-    pub p95: f64,
-    /// The 99th percentile.
-    pub p99: f64,
-    /// The longest.
-    pub max: f64,
-    /// Snapshots that were delivered while the delays were measured.
-    pub deliveries: u64,
-    /// Server CPU for each, in microseconds.
-    pub cpu: Option<f64>,
-    /// Bytes received for each, heads included.
-    pub down: f64,
-    /// Bytes sent for each, heads included.
-    pub up: f64,
-    /// Those among the received bytes that are heads.
-    pub head_down: f64,
-    /// Those among the sent bytes that are heads.
-    pub head_up: f64,
-    /// The burst: from the first command until every client holds the last value.
-    pub burst: f64,
-    /// Snapshots per client that the burst took.
-    pub burst_messages: f64,
+/// What is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Measurand {
+    /// A server of the counter.
+    Server(Subject),
+    /// The floor below a lesson: what it costs to write the bytes that the lesson writes.
+    Floor(Lesson),
 }
 
-/// What one client costs while nothing changes, per minute.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub struct Idle {
-    /// HTTP requests.
-    pub requests: f64,
-    /// Bytes sent, heads included.
-    pub up: f64,
-    /// Bytes received, heads included.
-    pub down: f64,
+impl Measurand {
+    /// The lesson whose transport it serves.
+    #[must_use]
+    pub fn lesson(self) -> Lesson {
+        match self {
+            Self::Server(subject) => subject.lesson,
+            Self::Floor(lesson) => lesson,
+        }
+    }
+
+    /// What the report calls what it is written in.
+    #[must_use]
+    pub fn runtime(self) -> &'static str {
+        match self {
+            Self::Server(subject) => subject.runtime.name(),
+            Self::Floor(_) => FLOOR,
+        }
+    }
 }
 
-/// What polling at an interval makes the reader wait.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub struct Waiting {
-    /// The interval, in milliseconds.
-    pub interval: f64,
-    /// The time between two changes, in milliseconds.
-    pub every: f64,
-    /// The median of the delays, in milliseconds.
-    pub p50: f64,
-    /// Their 95th percentile.
-    pub p95: f64,
-    /// The longest.
-    pub max: f64,
-    /// The share of the requests that were answered by 304, from 0 to 1.
-    pub not_modified: f64,
+impl fmt::Display for Measurand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(subject) => subject.fmt(f),
+            Self::Floor(lesson) => write!(f, "{lesson} ({FLOOR})"),
+        }
+    }
 }
 
 /// What all clients of a server know, and when they learnt it. One monotonic clock, one
@@ -215,7 +184,7 @@ impl Session {
         let board = Rc::new(Board::new(clients)?);
         let traffic = Rc::new(Cell::new(Traffic::default()));
         // One client comes and goes: what the first one costs is not the price of each.
-        let first = Connection::follower(speech, server.address, Rc::default());
+        let first = Connection::follower(speech, server.target(), Rc::default());
         let first = limited("handshake", first).await??;
         let snapshot = async {
             if speech.polls() {
@@ -226,7 +195,7 @@ impl Session {
         };
         limited("first snapshot", snapshot).await??;
         drop(first);
-        let (commander, draining) = command(speech, server.address).await?;
+        let (commander, draining) = command(speech, server.target()).await?;
         sleep(SETTLE).await;
         let tasks = JoinSet::new();
         Ok(Self { server, speech, board, traffic, commander, draining, tasks, poll })
@@ -237,20 +206,20 @@ impl Session {
     async fn relieve(&mut self) -> Result<()> {
         self.draining.abort();
         (self.commander, self.draining) =
-            command(self.speech, self.server.address).await?;
+            command(self.speech, self.server.target()).await?;
         Ok(())
     }
 
     pub(super) async fn connect(&mut self) -> Result<()> {
         let clients = self.board.held.borrow().len();
-        let (speech, address) = (self.speech, self.server.address);
+        let (speech, target) = (self.speech, self.server.target());
         let begin = Instant::now();
         let opening = stream::iter(0..clients).map(|client| {
             let traffic = self.traffic.clone();
             async move {
                 Ok::<_, anyhow::Error>((
                     client,
-                    Connection::follower(speech, address, traffic).await?,
+                    Connection::follower(speech, target, traffic).await?,
                 ))
             }
         });
@@ -303,7 +272,7 @@ impl Session {
 
     /// CPU time that the server has used.
     fn cpu(&self) -> Option<Duration> {
-        super::cores::cpu_time(self.server.pid())
+        cpu_time(self.server.pid())
     }
 
     fn memory(&self) -> Option<f64> {
@@ -315,9 +284,9 @@ impl Session {
 /// Connects one who commands, and has all be read that it gets.
 async fn command(
     speech: Speech,
-    address: SocketAddr,
+    target: Target,
 ) -> Result<(Rc<Connection>, JoinHandle<Result<()>>)> {
-    let commander = Connection::commander(speech, address);
+    let commander = Connection::commander(speech, target);
     let commander = Rc::new(limited("handshake", commander).await??);
     let drained = commander.clone();
     Ok((commander, spawn_local(async move { drained.drain().await })))
@@ -326,10 +295,10 @@ async fn command(
 /// Starts a lesson or a peer on its own core.
 fn start(subject: Subject, cores: &Cores) -> Result<Server> {
     let mut command = subject.command()?;
-    cores.beside(|| Server::spawn(subject, &mut command))
+    let greeting = subject.greeting();
+    cores.beside(|| Server::spawn(subject.lesson, &greeting, &mut command))
 }
 
-/// The floor of a lesson: what it costs to write the bytes that the lesson writes.
 fn start_floor(lesson: Lesson, of: &Sample, cores: &Cores) -> Result<(Server, Speech)> {
     let mut command = Command::new(env::current_exe()?);
     command.arg("floor").args(["--line", &of.down.round().to_string()]);
@@ -340,24 +309,30 @@ fn start_floor(lesson: Lesson, of: &Sample, cores: &Cores) -> Result<(Server, Sp
     } else {
         Speech::FloorPush
     };
-    let subject = Subject { runtime: Runtime::Floor, ..lesson.into() };
-    Ok((cores.beside(|| Server::spawn(subject, &mut command))?, speech))
+    let server = || Server::spawn(lesson, "listening on http://", &mut command);
+    Ok((cores.beside(server)?, speech))
 }
 
 /// Measures a server once; for the floor, `of` is the sample of the lesson below which it
 /// lies.
 ///
 /// # Errors
-/// When the server does not do what its transport asks, or loses a change.
+/// When the server does not do what its transport asks, or loses a change; and when there
+/// is no sample for the floor.
 pub async fn measure(
-    subject: Subject,
+    measurand: Measurand,
     of: Option<&Sample>,
     plan: Plan,
     cores: &Cores,
 ) -> Result<Sample> {
-    let (server, speech) = match (subject.runtime, of) {
-        (Runtime::Floor, Some(of)) => start_floor(subject.lesson, of, cores)?,
-        _ => (start(subject, cores)?, Speech::Lesson(subject.lesson)),
+    let (server, speech) = match measurand {
+        Measurand::Floor(lesson) => {
+            let of = of.context("the floor comes after its lesson")?;
+            start_floor(lesson, of, cores)?
+        }
+        Measurand::Server(subject) => {
+            (start(subject, cores)?, Speech::Lesson(subject.lesson))
+        }
     };
     let mut session = Session::start(server, speech, plan.clients, plan.poll).await?;
     let clients = plan.clients as f64;

@@ -1,14 +1,14 @@
-//! What was measured: all samples, and the figures that are made of them.
+//! The comparison as data: all samples, and the figures that are made of them.
 
-use std::{collections::BTreeMap, env, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    book::{Language, tables},
-    run::{Idle, Plan, Sample, Waiting},
-};
-use crate::{Lesson, Runtime, Subject};
+use super::figure::{Figure, Machine};
+use crate::{Lesson, Runtime};
+
+/// The name of the floor, where a server has that of its runtime.
+pub const FLOOR: &str = "floor";
 
 /// The crates whose versions matter for what was measured.
 const CRATES: [&str; 5] = ["actix-web", "actix-ws", "askama", "socketioxide", "tokio"];
@@ -19,7 +19,7 @@ const DISTURBED: f64 = 1.5;
 
 /// One comparison.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Report {
+pub struct Comparison {
     /// The day, in UTC, as ISO 8601 writes it.
     pub date: String,
     /// The command that was run.
@@ -50,6 +50,78 @@ pub struct Report {
     pub missing: Vec<String>,
 }
 
+/// What one run showed. Times in milliseconds unless said otherwise.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Sample {
+    /// From the first connection until every client holds its first snapshot.
+    pub connect: f64,
+    /// Server CPU for that, per client, in microseconds; nothing where the system does not
+    /// tell.
+    pub connect_cpu: Option<f64>,
+    /// Bytes of heads and handshakes that a client sends before its first snapshot.
+    pub handshake_up: f64,
+    /// The same, received.
+    pub handshake_down: f64,
+    /// Resident memory that a connected client adds to the server, in kilobytes (1000).
+    pub memory_idle: Option<f64>,
+    /// The same after all changes.
+    pub memory_loaded: Option<f64>,
+    /// Delays that were recorded: one for each change and client.
+    pub delays: u64,
+    /// From the command to the snapshot, over all clients and changes: the median.
+    pub p50: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+    /// Snapshots that were delivered while the delays were measured.
+    pub deliveries: u64,
+    /// Server CPU for each, in microseconds.
+    pub cpu: Option<f64>,
+    /// Bytes received for each, heads included.
+    pub down: f64,
+    /// Bytes sent for each, heads included.
+    pub up: f64,
+    /// Those among the received bytes that are heads.
+    pub head_down: f64,
+    /// Those among the sent bytes that are heads.
+    pub head_up: f64,
+    /// The burst: from the first command until every client holds the last value.
+    pub burst: f64,
+    /// Snapshots per client that the burst took.
+    pub burst_messages: f64,
+}
+
+/// What one client costs while nothing changes, per minute.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct Idle {
+    /// HTTP requests.
+    pub requests: f64,
+    /// Bytes sent, heads included.
+    pub up: f64,
+    /// Bytes received, heads included.
+    pub down: f64,
+}
+
+/// What polling at an interval makes the reader wait.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct Waiting {
+    /// The interval, in milliseconds.
+    pub interval: f64,
+    /// The time between two changes, in milliseconds.
+    pub every: f64,
+    /// The median of the delays, in milliseconds.
+    pub p50: f64,
+    /// Their 95th percentile.
+    pub p95: f64,
+    /// The longest.
+    pub max: f64,
+    /// The share of the requests that were answered by 304, from 0 to 1.
+    pub not_modified: f64,
+}
+
 /// One server, measured.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Measured {
@@ -64,21 +136,10 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// A server that was not measured yet.
-    #[must_use]
-    pub fn new(subject: Subject) -> Self {
-        Self {
-            lesson: subject.lesson.to_string(),
-            runtime: subject.runtime.name().to_owned(),
-            samples: Vec::new(),
-            idle: None,
-        }
-    }
-
     /// Whether it is the floor.
     #[must_use]
     pub fn is_floor(&self) -> bool {
-        self.runtime == Runtime::Floor.name()
+        self.runtime == FLOOR
     }
 
     /// A figure of every round, as far as it was measured.
@@ -88,52 +149,7 @@ impl Measured {
     }
 }
 
-/// A figure over all rounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figure {
-    /// The middle one; of an even number, the mean of the two in the middle.
-    pub median: f64,
-    /// The smallest.
-    pub min: f64,
-    /// The largest.
-    pub max: f64,
-}
-
-impl Figure {
-    /// The figure of these samples; nothing when there are none.
-    #[must_use]
-    pub fn new(mut samples: Vec<f64>) -> Option<Self> {
-        samples.sort_by(f64::total_cmp);
-        let (min, max) = (*samples.first()?, *samples.last()?);
-        let (low, high) =
-            (samples[(samples.len() - 1) / 2], samples[samples.len() / 2]);
-        Some(Self { median: f64::midpoint(low, high), min, max })
-    }
-}
-
-impl Report {
-    /// A report without figures.
-    #[must_use]
-    pub fn new(plan: Plan, rounds: usize, peers: bool) -> Self {
-        let arguments: Vec<String> = env::args().skip(2).collect();
-        Self {
-            date: time::OffsetDateTime::now_utc().date().to_string(),
-            command: format!("just compare {}", arguments.join(" ")).trim().to_owned(),
-            machine: Machine::this(),
-            own_core: false,
-            versions: versions(peers),
-            clients: plan.clients,
-            changes: plan.changes,
-            every: plan.every.as_secs_f64() * 1000.0,
-            burst: plan.burst,
-            poll: plan.poll.as_secs_f64() * 1000.0,
-            rounds,
-            subjects: Vec::new(),
-            waiting: Vec::new(),
-            missing: Vec::new(),
-        }
-    }
-
+impl Comparison {
     /// What was measured of a lesson itself.
     #[must_use]
     pub fn lesson(&self, lesson: Lesson) -> Option<&Measured> {
@@ -166,57 +182,11 @@ impl Report {
         };
         self.subjects.iter().filter(wide).collect()
     }
-
-    /// The tables for a terminal.
-    #[must_use]
-    pub fn text(&self) -> String {
-        tables(self, Language::English)
-    }
 }
 
-/// Where it was measured.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Machine {
-    /// The processor's name; empty where the system does not tell.
-    pub processor: String,
-    /// How many cores it has.
-    pub cores: usize,
-    /// Its memory in gigabytes (10⁹ bytes); 0 where the system does not tell.
-    pub memory: f64,
-    /// The operating system and the architecture.
-    pub system: String,
-}
-
-impl Machine {
-    /// The machine in one line.
-    #[must_use]
-    pub(super) fn line(&self, language: Language) -> String {
-        let Self { processor, cores, memory, system } = self;
-        let (cores_word, gigabytes) =
-            (language.say("cores", "cœurs"), language.say("GB", "Go"));
-        format!("{processor}, {cores} {cores_word}, {memory:.0} {gigabytes}, {system}")
-    }
-
-    /// This machine.
-    #[must_use]
-    pub(super) fn this() -> Self {
-        let line = |file: &str, name: &str| {
-            let text = fs::read_to_string(file).ok()?;
-            let line = text.lines().find(|line| line.starts_with(name))?;
-            Some(line.split_once(':')?.1.trim().to_owned())
-        };
-        let memory = line("/proc/meminfo", "MemTotal")
-            .and_then(|text| text.trim_end_matches(" kB").parse::<f64>().ok());
-        Self {
-            processor: line("/proc/cpuinfo", "model name").unwrap_or_default(),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
-            memory: memory.map_or(0.0, |kib| kib * 1024.0 / 1e9),
-            system: format!("{} {}", env::consts::OS, env::consts::ARCH),
-        }
-    }
-}
-
-fn versions(peers: bool) -> BTreeMap<String, String> {
+/// The versions of what takes part, by name.
+#[must_use]
+pub fn versions(peers: bool) -> BTreeMap<String, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut versions = BTreeMap::new();
     let lock = fs::read_to_string(here.join("../Cargo.lock")).unwrap_or_default();
@@ -231,13 +201,13 @@ fn versions(peers: bool) -> BTreeMap<String, String> {
             versions.insert(name, version);
         }
     }
-    let mut programs = vec![("rustc", Command::new("rustc"))];
+    let mut programs = vec![("rustc", Runtime::Rust)];
     if peers {
         let runtimes = [Runtime::Node, Runtime::Bun, Runtime::Python];
-        programs.extend(runtimes.map(|runtime| (runtime.name(), runtime.command())));
+        programs.extend(runtimes.map(|runtime| (runtime.name(), runtime)));
     }
-    for (name, mut program) in programs {
-        if let Ok(said) = program.arg("--version").output()
+    for (name, runtime) in programs {
+        if let Ok(said) = Command::new(runtime.program()).arg("--version").output()
             && let Ok(text) = String::from_utf8(said.stdout)
             && let Some(version) = text
                 .split([' ', '\n', 'v'])

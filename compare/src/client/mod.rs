@@ -1,0 +1,76 @@
+//! A client of the counter for each transport, behind one trait.
+//!
+//! Polling and SSE stand on reqwest, and WebSocket on tokio-tungstenite. Socket.IO stands
+//! on tokio-tungstenite too: its protocol is a few digits before the JSON, written out
+//! here, and the Rust client libraries for it need OpenSSL to build. The official client is
+//! tried against the lesson by the suite `interop`.
+
+mod polling;
+pub mod socketio;
+mod sse;
+mod websocket;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use polling::Polling;
+use serde_json::{Value, json};
+use socketio::Packets;
+use sse::Events;
+use tokio::time::timeout;
+use websocket::Frames;
+
+use crate::{Bad, Lesson, Outcome, Snapshot, Target};
+
+/// How long a client waits for anything before it gives up: far more than a slow machine
+/// needs, and less than for ever.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// One client of the counter, connected.
+#[async_trait]
+pub trait Client: Send {
+    /// Sends the text of a command, and checks that it is accepted where the transport
+    /// says so.
+    async fn send_text(&mut self, command: String) -> Result<()>;
+
+    /// Sends a command such as `increment`.
+    async fn send(&mut self, kind: &str) -> Result<()> {
+        self.send_text(json!({ "type": kind }).to_string()).await
+    }
+
+    /// The next snapshot that the server sends.
+    async fn next(&mut self) -> Result<Snapshot>;
+
+    /// Sends a bad input and waits for what becomes of it.
+    async fn send_bad(&mut self, bad: Bad) -> Result<Outcome>;
+
+    /// Waits until the server ends the connection, and returns how it said so.
+    async fn farewell(&mut self) -> Result<String>;
+}
+
+/// Connects over the target's own transport.
+///
+/// # Errors
+/// When the server does not answer as the transport's protocol wants.
+pub async fn connect(target: Target) -> Result<Box<dyn Client>> {
+    Ok(match target.lesson {
+        Lesson::Polling => Box::new(Polling::connect(target)?),
+        Lesson::Sse => Box::new(Events::connect(target).await?),
+        Lesson::WebSocket => Box::new(Frames::connect(target).await?),
+        Lesson::SocketIo => Box::new(Packets::connect(target).await?),
+    })
+}
+
+/// Waits for `future`, but not for ever.
+///
+/// # Errors
+/// After [`LIMIT`], saying that it waited for `what`.
+pub async fn limited<T>(what: &str, future: impl Future<Output = T>) -> Result<T> {
+    timeout(LIMIT, future).await.with_context(|| format!("no {what} within {LIMIT:?}"))
+}
+
+fn error_of(message: &Value) -> Option<String> {
+    let error = message.as_object().filter(|fields| fields.len() == 1)?.get("error")?;
+    Some(error.as_str()?.to_owned())
+}

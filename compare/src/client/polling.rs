@@ -1,0 +1,118 @@
+//! AJAX polling: a GET every now and then, and a POST for each command.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use reqwest::{StatusCode, header};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::{Client, error_of, limited};
+use crate::{Bad, Outcome, Snapshot, Target};
+
+/// How often the client asks.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The commands of the first two lessons: `POST /counter`.
+pub(super) struct Post {
+    pub(super) http: reqwest::Client,
+    url: String,
+}
+
+impl Post {
+    pub(super) fn new(target: Target) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            // Without the proxy settings of the environment: this is the machine itself.
+            .no_proxy()
+            // Servers end an idle connection after 5 s, maybe while a request is on its way.
+            .pool_idle_timeout(Duration::from_secs(4))
+            .build()?;
+        Ok(Self { http, url: target.url("/counter") })
+    }
+
+    async fn send(&self, body: Vec<u8>) -> Result<(StatusCode, Value)> {
+        let request = self.http.post(&self.url).body(body);
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        let response = limited("answer", request.send()).await??;
+        Ok((response.status(), response.json().await?))
+    }
+
+    pub(super) async fn command(&self, command: String) -> Result<()> {
+        let (status, answer) = self.send(command.into()).await?;
+        ensure!(status == StatusCode::OK, "{status} {answer}");
+        serde_json::from_value::<Snapshot>(answer)?;
+        Ok(())
+    }
+
+    pub(super) async fn bad(&self, bad: Bad) -> Result<Outcome> {
+        let (status, answer) = self.send(bad.bytes()).await?;
+        let expected = if bad == Bad::TooLong { 413 } else { 400 };
+        ensure!(status == expected, "{status} {answer}");
+        let error =
+            error_of(&answer).with_context(|| format!("not a refusal: {answer}"))?;
+        Ok(Outcome::Refused(error))
+    }
+}
+
+pub(super) struct Polling {
+    post: Post,
+    etag: Option<header::HeaderValue>,
+    /// The newest version seen, where each poll may reach another instance, and one of them
+    /// may be a moment behind.
+    newest: Option<u64>,
+}
+
+impl Polling {
+    pub(super) fn connect(target: Target) -> Result<Self> {
+        let newest = target.several.then_some(0);
+        Ok(Self { post: Post::new(target)?, etag: None, newest })
+    }
+}
+
+#[async_trait]
+impl Client for Polling {
+    async fn send_text(&mut self, command: String) -> Result<()> {
+        self.post.command(command).await
+    }
+
+    async fn next(&mut self) -> Result<Snapshot> {
+        let changed = async {
+            loop {
+                let mut request = self.post.http.get(&self.post.url);
+                if let Some(etag) = &self.etag {
+                    request = request.header(header::IF_NONE_MATCH, etag);
+                }
+                let response = request.send().await?.error_for_status()?;
+                if response.status() == StatusCode::OK {
+                    self.etag = response.headers().get(header::ETAG).cloned();
+                    let snapshot: Snapshot = response.json().await?;
+                    match &mut self.newest {
+                        Some(newest) if snapshot.version < *newest => {}
+                        Some(newest) => {
+                            *newest = snapshot.version;
+                            return Ok(snapshot);
+                        }
+                        None => return Ok(snapshot),
+                    }
+                }
+                sleep(POLL).await;
+            }
+        };
+        limited("snapshot", changed).await?
+    }
+
+    async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {
+        self.post.bad(bad).await
+    }
+
+    async fn farewell(&mut self) -> Result<String> {
+        let gone = async {
+            while self.post.http.get(&self.post.url).send().await.is_ok() {
+                sleep(POLL).await;
+            }
+        };
+        limited("end of the server", gone).await?;
+        Ok("no answer".to_owned())
+    }
+}

@@ -1,0 +1,162 @@
+//! Socket.IO protocol 5 over Engine.IO protocol 4, on a WebSocket from the start.
+//!
+//! A packet begins with a digit for Engine.IO (0 open, 1 close, 2 ping, 3 pong, 4 message);
+//! a message with another for Socket.IO (0 connect, 1 disconnect, 2 event, 3 ack, 4 error,
+//! 5 binary event).
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, Result, ensure};
+use async_trait::async_trait;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+use super::{
+    Client, error_of, limited,
+    websocket::{WebSocket, raw_text},
+};
+use crate::{Bad, Outcome, Snapshot, Target};
+
+/// A command as an event that asks for the acknowledgement `id` (Socket.IO protocol 5,
+/// "Event").
+pub fn event(id: u64, command: &str) -> String {
+    let comma = if command.is_empty() { "" } else { "," };
+    format!(r#"42{id}["command"{comma}{command}]"#)
+}
+
+pub(super) struct Packets {
+    socket: WebSocket,
+    acks: u64,
+    early: VecDeque<Snapshot>,
+    /// How the connection ended.
+    end: &'static str,
+}
+
+impl Packets {
+    pub(super) async fn connect(target: Target) -> Result<Self> {
+        let query = "EIO=4&transport=websocket";
+        let url = format!("ws://{}/socket.io/?{query}", target.address);
+        let (socket, _) = limited("handshake", connect_async(url)).await??;
+        let mut client = Self { socket, acks: 0, early: VecDeque::new(), end: "" };
+        let open = limited("open packet", client.packet()).await??.context("closed")?;
+        ensure!(open.starts_with('0'), "{open}");
+        client.write("40").await?;
+        let connected = limited("connect packet", client.packet()).await??;
+        let connected = connected.context("closed")?;
+        ensure!(connected.starts_with("40{"), "{connected}");
+        Ok(client)
+    }
+
+    async fn write(&mut self, packet: &str) -> Result<()> {
+        Ok(self.socket.send(Message::text(packet)).await?)
+    }
+
+    /// The next packet that is not a heartbeat; nothing when the server has closed.
+    async fn packet(&mut self) -> Result<Option<String>> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) if text == "2" => self.write("3").await?,
+                Some(Ok(Message::Text(text))) => return Ok(Some(text.to_string())),
+                Some(Ok(Message::Close(_))) => self.end = "close frame",
+                Some(Ok(_)) => {}
+                Some(Err(_)) if self.end.is_empty() => {
+                    self.end = "connection lost";
+                    return Ok(None);
+                }
+                Some(Err(_)) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// Sends an event's argument and waits for the acknowledgement; nothing when the
+    /// server closes instead.
+    async fn emit(&mut self, argument: &str) -> Result<Option<Value>> {
+        let id = self.acks;
+        self.acks += 1;
+        self.write(&event(id, argument)).await?;
+        self.ack(id).await
+    }
+
+    async fn ack(&mut self, id: u64) -> Result<Option<Value>> {
+        let ack = format!("43{id}[");
+        let answer = async {
+            while let Some(packet) = self.packet().await? {
+                if packet.starts_with(&ack) {
+                    let [answer]: [Value; 1] =
+                        serde_json::from_str(&packet[ack.len() - 1..])?;
+                    return Ok(Some(answer));
+                }
+                self.early.extend(snapshot(&packet)?);
+            }
+            Ok(None)
+        };
+        limited("acknowledgement", answer).await?
+    }
+}
+
+fn snapshot(packet: &str) -> Result<Option<Snapshot>> {
+    let Some(event) = packet.strip_prefix("42") else { return Ok(None) };
+    let (name, snapshot): (String, Snapshot) = serde_json::from_str(event)?;
+    ensure!(name == "counter", "{packet}");
+    Ok(Some(snapshot))
+}
+
+#[async_trait]
+impl Client for Packets {
+    async fn send_text(&mut self, command: String) -> Result<()> {
+        let answer = self.emit(&command).await?.context("closed")?;
+        serde_json::from_value::<Snapshot>(answer)?;
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Snapshot> {
+        if let Some(snapshot) = self.early.pop_front() {
+            return Ok(snapshot);
+        }
+        let next = async {
+            loop {
+                let packet = self.packet().await?.context("closed")?;
+                if let Some(snapshot) = snapshot(&packet)? {
+                    return Ok(snapshot);
+                }
+            }
+        };
+        limited("snapshot", next).await?
+    }
+
+    async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {
+        let answer = match (bad, String::from_utf8(bad.bytes())) {
+            (Bad::Binary, _) => {
+                let id = self.acks;
+                self.acks += 1;
+                let placeholder = r#"{"_placeholder":true,"num":0}"#;
+                self.write(&format!(r#"451-{id}["command",{placeholder}]"#)).await?;
+                self.socket.send(Message::binary(bad.bytes())).await?;
+                self.ack(id).await?
+            }
+            (_, Ok(text)) => self.emit(&text).await?,
+            (_, Err(error)) => {
+                self.socket.send(raw_text(error.into_bytes())).await?;
+                self.ack(self.acks).await?
+            }
+        };
+        Ok(match answer {
+            Some(answer) => {
+                let error = error_of(&answer);
+                Outcome::Refused(
+                    error.with_context(|| format!("not a refusal: {answer}"))?,
+                )
+            }
+            None => Outcome::Closed(self.end.to_owned()),
+        })
+    }
+
+    async fn farewell(&mut self) -> Result<String> {
+        let ended = async {
+            while self.packet().await?.is_some() {}
+            Ok(self.end.to_owned())
+        };
+        limited("end of the connection", ended).await?
+    }
+}

@@ -1,0 +1,106 @@
+//! WebSocket: text frames both ways.
+
+use std::collections::VecDeque;
+
+use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{
+        Message,
+        protocol::frame::{
+            Frame,
+            coding::{Data, OpCode},
+        },
+    },
+};
+
+use super::{Client, error_of, limited};
+use crate::{Bad, Outcome, Snapshot, Target};
+
+pub(super) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+pub(super) struct Frames {
+    socket: WebSocket,
+    /// Snapshots that came while something else was waited for.
+    early: VecDeque<Snapshot>,
+}
+
+impl Frames {
+    pub(super) async fn connect(target: Target) -> Result<Self> {
+        let url = format!("ws://{}/ws", target.address);
+        let (socket, _) = limited("handshake", connect_async(url)).await??;
+        Ok(Self { socket, early: VecDeque::new() })
+    }
+
+    async fn frame(&mut self) -> Result<Message> {
+        self.socket.next().await.context("no close frame")?.map_err(Into::into)
+    }
+}
+
+#[async_trait]
+impl Client for Frames {
+    async fn send_text(&mut self, command: String) -> Result<()> {
+        Ok(self.socket.send(Message::text(command)).await?)
+    }
+
+    async fn next(&mut self) -> Result<Snapshot> {
+        if let Some(snapshot) = self.early.pop_front() {
+            return Ok(snapshot);
+        }
+        let snapshot = async {
+            loop {
+                match self.frame().await? {
+                    Message::Text(text) => return Ok(serde_json::from_str(&text)?),
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    other => bail!("unexpected {other:?}"),
+                }
+            }
+        };
+        limited("snapshot", snapshot).await?
+    }
+
+    async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {
+        let frame = match (bad, String::from_utf8(bad.bytes())) {
+            (Bad::Binary, _) => Message::binary(bad.bytes()),
+            (_, Ok(text)) => Message::text(text),
+            // A library cannot be made to send what is not UTF-8 as text; a frame can.
+            (_, Err(error)) => raw_text(error.into_bytes()),
+        };
+        self.socket.send(frame).await?;
+        let outcome = async {
+            loop {
+                match self.frame().await? {
+                    Message::Text(text) => {
+                        match error_of(&serde_json::from_str(&text)?) {
+                            Some(error) => return Ok(Outcome::Refused(error)),
+                            None => self.early.push_back(serde_json::from_str(&text)?),
+                        }
+                    }
+                    Message::Close(Some(why)) => {
+                        return Ok(Outcome::Closed(u16::from(why.code).to_string()));
+                    }
+                    Message::Ping(_) | Message::Pong(_) => {}
+                    other => bail!("unexpected {other:?}"),
+                }
+            }
+        };
+        limited("answer", outcome).await?
+    }
+
+    async fn farewell(&mut self) -> Result<String> {
+        loop {
+            if let Message::Close(why) = self.frame().await? {
+                return Ok(
+                    why.map_or(String::new(), |why| u16::from(why.code).to_string())
+                );
+            }
+        }
+    }
+}
+
+pub(super) fn raw_text(bytes: Vec<u8>) -> Message {
+    Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true))
+}

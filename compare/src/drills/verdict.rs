@@ -1,0 +1,99 @@
+//! What a drill observed, and how it tells what it does.
+
+use std::{io::IsTerminal, time::Instant};
+
+use crate::language::{Text, text};
+
+/// What a drill observed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// The page is back by itself, and every click counts once.
+    CountsOnce,
+    /// The page is back by itself; no click counts, and it says so.
+    Lost,
+    /// The page is back by itself, and says that nobody knows what became of the clicks.
+    Unknown,
+    /// A change arrives.
+    Works,
+    /// No change arrives.
+    NothingArrives,
+    /// The page was connected all the time.
+    StaysConnected,
+    /// Who did not read was dropped, and nobody else noticed.
+    Dropped,
+    /// Every client has the change.
+    AllHaveIt,
+    /// Nothing is left of clients that are gone.
+    NothingLeft,
+    /// Who did not finish was dropped, but for one known fault; the others were served.
+    SlowDropped,
+    /// All that is wrong was refused, and the count is exact.
+    Refused,
+}
+
+impl Verdict {
+    /// In a few words.
+    #[must_use]
+    pub fn text(self) -> Text {
+        match self {
+            Self::CountsOnce => text(
+                "revient seul ; chaque clic compte une fois",
+                "back by itself; every click counts once",
+            ),
+            Self::Lost => text(
+                "revient seul ; les clics sont perdus, et la page le dit",
+                "back by itself; the clicks are lost, and the page says so",
+            ),
+            Self::Unknown => text(
+                "revient seul ; le sort des clics est inconnu, et la page le dit",
+                "back by itself; the fate of the clicks is unknown, and the page says so",
+            ),
+            Self::Works => text("fonctionne", "works"),
+            Self::NothingArrives => text("rien n’arrive", "nothing arrives"),
+            Self::StaysConnected => text("reste connecté", "stays connected"),
+            Self::Dropped => text(
+                "les autres ne remarquent rien ; il est déconnecté",
+                "the others notice nothing; it is dropped",
+            ),
+            Self::AllHaveIt => text("tous l’ont reçu", "all have it"),
+            Self::NothingLeft => {
+                text("il ne reste rien d’eux", "nothing is left of them")
+            }
+            Self::SlowDropped => text(
+                "ils sont déconnectés, sauf à la deuxième requête ; les autres sont servis",
+                "they are dropped, but for a second head; the others are served",
+            ),
+            Self::Refused => text(
+                "toutes refusées ; le compte est exact",
+                "each refused; the count is exact",
+            ),
+        }
+    }
+}
+
+/// Says what a drill does while it does it.
+#[derive(Clone, Copy, Debug)]
+pub struct Teller {
+    started: Instant,
+    aloud: bool,
+}
+
+impl Teller {
+    /// One that speaks, on standard output, or keeps quiet.
+    #[must_use]
+    pub fn new(aloud: bool) -> Self {
+        Self { started: Instant::now(), aloud }
+    }
+
+    pub(super) fn say(self, step: &str) {
+        if self.aloud {
+            let at = self.started.elapsed().as_secs_f32();
+            let (dim, plain) = if std::io::stdout().is_terminal() {
+                ("\x1b[2m", "\x1b[0m")
+            } else {
+                ("", "")
+            };
+            println!("{dim}{at:6.1} s{plain}  {step}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Other programs: found, started, always ended, and asked what they use.
+
+use std::{
+    fs,
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use which::{which, which_in};
+
+/// A child process. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the system does not.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
+        let program = command.get_program().to_owned();
+        let child =
+            command.spawn().with_context(|| format!("cannot run {program:?}"))?;
+        Ok(Self(child))
+    }
+
+    /// Its standard output, once, if it is piped.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.0.stdout.take()
+    }
+
+    /// Its standard error, once, if it is piped.
+    pub fn stderr(&mut self) -> Option<ChildStderr> {
+        self.0.stderr.take()
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends a signal to the process, such as `SIGTERM`.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
+        let pid = nix::unistd::Pid::from_raw(self.pid().try_into()?);
+        Ok(nix::sys::signal::kill(pid, signal)?)
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn has_ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.0.try_wait()?)
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When it is still running after `limit`, by a clock that stands still when the whole
+    /// machine does.
+    pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
+        const TICK: Duration = Duration::from_millis(5);
+        const STANDSTILL: Duration = Duration::from_millis(100);
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(status) = self.has_ended()? {
+                return Ok(status);
+            }
+            ensure!(waited < limit, "still running after {limit:?}");
+            let tick = Instant::now();
+            tokio::time::sleep(TICK).await;
+            waited += tick.elapsed().min(STANDSTILL);
+        }
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(&mut self) {
+        // It has ended already, or it ends now.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A command that runs a program of the system.
+///
+/// # Errors
+/// When it is not installed; says how it is.
+pub fn installed(program: &str) -> Result<Command> {
+    // Debian has in /usr/sbin what only administrators are thought to run.
+    let found = which(program).or_else(|_| which_in(program, Some("/usr/sbin"), "/"));
+    let package = if program == "nginx" { "nginx-light" } else { program };
+    found.ok().map(Command::new).with_context(|| {
+        format!(
+            "{program} is not installed; on Debian and Ubuntu: sudo apt install {package}"
+        )
+    })
+}
+
+/// Memory (KiB) and open descriptors of a process, as the kernel counts them.
+///
+/// # Errors
+/// When the process is gone, and where there is no `/proc`.
+pub fn footprint(pid: u32) -> Result<(u64, usize)> {
+    ensure!(
+        cfg!(target_os = "linux"),
+        "only Linux tells how much memory and how many descriptors a process has"
+    );
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let memory =
+        line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+    Ok((memory.parse()?, fs::read_dir(format!("/proc/{pid}/fd"))?.count()))
+}
+
+/// The CPU time that a process has used, of all its threads, in user and kernel mode.
+#[must_use]
+pub fn cpu_time(pid: u32) -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        let pid = nix::unistd::Pid::from_raw(pid.try_into().ok()?);
+        let clock = nix::time::clock_getcpuclockid(pid).ok()?;
+        clock.now().ok().map(Duration::from)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pid;
+        None
+    }
+}
+
+/// Lets this process open at least `wanted` descriptors, where the system allows.
+///
+/// # Errors
+/// When it does not, saying how many it allows.
+pub fn allow_descriptors(wanted: u64) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+        let (soft, hard) = getrlimit(RLIMIT_NOFILE)?;
+        if soft < wanted {
+            anyhow::ensure!(
+                hard >= wanted,
+                "so many clients need {wanted} descriptors, and the system allows {hard} \
+                 (ulimit -Hn)"
+            );
+            // Servers inherit it.
+            setrlimit(RLIMIT_NOFILE, hard.min(wanted.max(1 << 16)), hard)?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = wanted;
+    Ok(())
+}

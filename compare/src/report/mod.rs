@@ -1,0 +1,9 @@
+//! What was measured, as data, tables, plots and chapters of the book. Nothing here
+//! measures.
+
+pub mod chapter;
+pub mod comparison;
+pub mod figure;
+pub mod plot;
+pub mod scaling;
+pub mod tables;

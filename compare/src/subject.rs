@@ -1,0 +1,272 @@
+//! Who is tried and measured: the four lessons, and the same counter outside Rust as each
+//! peer's own documentation would write it.
+
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::{ValueEnum, builder::PossibleValue};
+
+use crate::process::installed;
+
+/// The profile by which the lessons are built that a release build of this crate starts.
+const FAST: &str = "fast";
+
+/// One of the four lessons, and with it one of the four transports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lesson {
+    /// AJAX polling.
+    Polling,
+    /// Server-Sent Events.
+    Sse,
+    /// WebSocket.
+    WebSocket,
+    /// Socket.IO.
+    SocketIo,
+}
+
+impl Lesson {
+    /// All four, in the order of the course.
+    pub const ALL: [Self; 4] =
+        [Self::Polling, Self::Sse, Self::WebSocket, Self::SocketIo];
+
+    /// The lesson's folder, which is also the name of its binary.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Polling => "01-polling",
+            Self::Sse => "02-sse",
+            Self::WebSocket => "03-websocket",
+            Self::SocketIo => "04-socketio",
+        }
+    }
+
+    /// A command that runs the lesson's binary, built from the sources as they are now.
+    ///
+    /// # Errors
+    /// When the lessons do not build.
+    pub fn command(self) -> Result<Command> {
+        static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+        BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?;
+        let name = format!("{}{}", self.name(), env::consts::EXE_SUFFIX);
+        let own = env::current_exe()?;
+        // target/debug/deps/contract-… for a test, target/debug/compare for a program;
+        // from target/release/compare the lessons are in target/fast.
+        let beside =
+            if cfg!(debug_assertions) { ".".to_owned() } else { format!("../{FAST}") };
+        let found =
+            own.ancestors().skip(1).map(|folder| folder.join(&beside).join(&name));
+        let binary: Option<PathBuf> = found.into_iter().find(|path| path.is_file());
+        let binary = binary.with_context(|| format!("{name} is not beside {own:?}"))?;
+        let mut command = Command::new(binary);
+        command.env_remove("HOST").env_remove("REDIS_URL").env("PORT", "0");
+        Ok(command)
+    }
+}
+
+impl fmt::Display for Lesson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// On the command line a lesson is called by its name.
+impl ValueEnum for Lesson {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+fn build() -> Result<(), String> {
+    let mut cargo =
+        Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
+    for lesson in Lesson::ALL {
+        cargo.args(["--bin", lesson.name()]);
+    }
+    // Without it these are the very programs that `just run` builds and starts.
+    if cfg!(feature = "redis") {
+        cargo.args(["--features", "shared/redis"]);
+    }
+    if !cfg!(debug_assertions) {
+        cargo.args(["--profile", FAST]);
+    }
+    match cargo.args(["--workspace", "--locked"]).status() {
+        Ok(status) if status.success() => Ok(()),
+        outcome => Err(format!("cannot build the lessons: {outcome:?}")),
+    }
+}
+
+/// What a server is written in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Runtime {
+    /// Rust: the lessons themselves.
+    Rust,
+    /// Node.js, with `node:http`, `ws` and `socket.io`.
+    Node,
+    /// Bun, with `Bun.serve` and `socket.io`.
+    Bun,
+    /// Python, with `websockets`, and with `python-socketio` on uvicorn.
+    Python,
+}
+
+impl Runtime {
+    /// The name as its makers write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Node => "Node.js",
+            Self::Bun => "Bun",
+            Self::Python => "Python",
+        }
+    }
+
+    /// The program that runs this runtime's files, or compiles them, installed or not.
+    #[must_use]
+    pub fn program(self) -> PathBuf {
+        let peers = peers();
+        match self {
+            Self::Rust => "rustc".into(),
+            Self::Node => "node".into(),
+            Self::Bun => peers.join("node_modules/bun/bin/bun.exe"),
+            Self::Python if cfg!(windows) => {
+                peers.join("python/.venv/Scripts/python.exe")
+            }
+            Self::Python => peers.join("python/.venv/bin/python"),
+        }
+    }
+}
+
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}
+
+/// How a lesson is run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// One process, which holds the counter.
+    Alone,
+    /// Two instances with a Redis, and clients that take turns between them.
+    Shared,
+    /// The same, and all clients come through nginx.
+    Proxied,
+}
+
+impl Place {
+    /// What a test calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Shared => "two instances",
+            Self::Proxied => "two instances behind nginx",
+        }
+    }
+
+    /// What it takes that this machine lacks, and how it is installed.
+    #[must_use]
+    pub fn lacks(self) -> Option<String> {
+        let redis = (self != Self::Alone).then(|| installed("redis-server").err());
+        let nginx = (self == Self::Proxied).then(|| installed("nginx").err());
+        let lacks = redis.flatten().or(nginx.flatten())?;
+        Some(lacks.to_string())
+    }
+}
+
+/// A server of the counter: a transport, in a runtime, and how it is run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Subject {
+    /// The transport, named by the lesson that teaches it.
+    pub lesson: Lesson,
+    /// What the server is written in.
+    pub runtime: Runtime,
+    /// How it is run.
+    pub place: Place,
+}
+
+/// A lesson is the counter in Rust.
+impl From<Lesson> for Subject {
+    fn from(lesson: Lesson) -> Self {
+        Self { lesson, runtime: Runtime::Rust, place: Place::Alone }
+    }
+}
+
+/// The lesson's name, and what is not usual about it: `02-sse (Node.js)`,
+/// `02-sse (two instances)`.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.runtime {
+            Runtime::Rust if self.place == Place::Alone => self.lesson.fmt(f),
+            Runtime::Rust => write!(f, "{} ({})", self.lesson, self.place.name()),
+            runtime => write!(f, "{} ({})", self.lesson, runtime.name()),
+        }
+    }
+}
+
+impl Subject {
+    /// The lesson, run like this.
+    #[must_use]
+    pub fn placed(lesson: Lesson, place: Place) -> Self {
+        Self { place, ..lesson.into() }
+    }
+
+    /// Every peer, beside the lesson that it is compared with.
+    pub fn peers() -> impl Iterator<Item = Self> {
+        use Runtime::{Bun, Node, Python};
+        Lesson::ALL.into_iter().flat_map(|lesson| {
+            let runtimes: &[Runtime] = match lesson {
+                Lesson::Polling | Lesson::Sse => &[Node, Bun],
+                Lesson::WebSocket | Lesson::SocketIo => &[Node, Bun, Python],
+            };
+            runtimes.iter().map(move |&runtime| Self { runtime, ..lesson.into() })
+        })
+    }
+
+    /// What the server prints before its address once it listens.
+    #[must_use]
+    pub fn greeting(self) -> String {
+        let name = match self.runtime {
+            Runtime::Rust => format!("{} ", self.lesson),
+            _ => String::new(),
+        };
+        format!("{name}listening on http://")
+    }
+
+    /// A command that runs the server on a free port.
+    ///
+    /// # Errors
+    /// When the lessons do not build, or the peer is not installed.
+    pub fn command(self) -> Result<Command> {
+        let (folder, ending) = match self.runtime {
+            Runtime::Rust => return self.lesson.command(),
+            Runtime::Node => ("node", "mjs"),
+            Runtime::Bun => ("bun", "mjs"),
+            Runtime::Python => ("python", "py"),
+        };
+        let program = self.runtime.program();
+        let installed = match self.runtime {
+            Runtime::Node => peers().join("node_modules").is_dir(),
+            _ => program.is_file(),
+        };
+        let runtime = self.runtime.name();
+        ensure!(
+            installed,
+            "{runtime} is not installed; `just compare --peers` does it"
+        );
+        let mut command = Command::new(program);
+        command.arg(peers().join(folder).join(format!("{}.{ending}", self.lesson)));
+        command.env_remove("HOST").env("PORT", "0");
+        // As both are deployed: Bun is slower without it.
+        command.env("NODE_ENV", "production");
+        Ok(command)
+    }
+}
