@@ -67,6 +67,7 @@ scale *OPTIONS: (client "04-socketio")
 
 # Count the instructions of a lesson per delivery, by crate; needs valgrind
 [group('follow the course')]
+[unix]
 profile LESSON: (client LESSON)
     cargo run --release --bin compare -- profile {{ LESSON }}
 
