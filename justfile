@@ -9,9 +9,19 @@ lessons := "01-polling 02-sse 03-websocket 04-socketio"
 export PORT := env("PORT", "")
 export HOST := env("HOST", "")
 
+# Quoted, for the space in a path; PowerShell wants `&` before a quoted program.
+just := (if os_family() == "windows" { '& ' } else { '' }) + '"' + just_executable() + '"'
+
+# PowerShell would choose `npm.ps1`, which Windows forbids to run unless told otherwise.
+npm := if os_family() == "windows" { "npm.cmd" } else { "npm" }
+
+python := if os_family() == "windows" { "python" } else { "python3" }
+venv := "compare/peers/python/.venv"
+venv_bin := venv / (if os_family() == "windows" { "Scripts" } else { "bin" })
+
 [private]
 default:
-    @{{ just_executable() }} --list --unsorted
+    @{{ just }} --list --unsorted
 
 # Run a lesson, such as `just run 02-sse`, until Ctrl-C
 [group('follow the course')]
@@ -57,29 +67,30 @@ scale *OPTIONS: (client "04-socketio")
 
 # Count the instructions of a lesson per delivery, by crate; needs valgrind
 [group('follow the course')]
+[unix]
 profile LESSON: (client LESSON)
     cargo run --release --bin compare -- profile {{ LESSON }}
 
 # Read the course book, in French or English
 [group('follow the course')]
-book: diagrams
+book: (npm "docs")
     cargo run --quiet --package book
 
 # Run every test: a few minutes; needs Chromium, Chrome or Edge
 [group('work on it')]
-test: (client "04-socketio") test-clients diagrams
+test: (npm "04-socketio") (npm "compare") (npm "docs")
     cargo test --workspace --locked --no-fail-fast --features shared/redis
     cargo test --package shared --locked --quiet
 
 # Run the tests that need no browser
 [group('work on it')]
-test-quick: (client "04-socketio")
+test-quick: (npm "04-socketio")
     cargo test --workspace --locked --lib --bins --features shared/redis
     cargo test --package compare --locked --test contract
 
 # Write code and output into the pages of the book as they are now
 [group('work on it')]
-refresh: (client "04-socketio")
+refresh: (npm "04-socketio")
     cargo --config "env.UPDATE='1'" test --workspace --locked --features shared/redis --test book
 
 # Build the reference of the code, without a warning
@@ -94,6 +105,16 @@ lint:
     cargo clippy --workspace --locked -- --deny warnings
     cargo clippy --workspace --all-targets --locked -- --deny warnings
     cargo clippy --workspace --all-targets --locked --all-features -- --deny warnings
+
+# Once before it: `rustup target add x86_64-pc-windows-gnu aarch64-apple-darwin`, and
+# `sudo apt install gcc-mingw-w64-x86-64`. The book contains C, which only Apple's tools
+# build for macOS, so it is left out there. The first time takes two first builds.
+#
+# Check what compiles on Windows and macOS only, from Linux: lints of the one, types of the other
+[group('work on it')]
+cross:
+    cargo clippy --workspace --all-targets --locked --all-features --target x86_64-pc-windows-gnu -- --deny warnings
+    cargo check --workspace --exclude book --all-targets --locked --all-features --target aarch64-apple-darwin
 
 # Format the code
 [group('work on it')]
@@ -110,34 +131,29 @@ clean:
 @known LESSON:
     {{ if " " + lessons + " " =~ " " + LESSON + " " { "" } else { error("there is no lesson " + LESSON + "; the lessons are " + lessons) } }}
 
-# The browser client of Socket.IO comes from npm, the first time. Without it the lesson
-# itself says what to do.
+# Installs the npm packages of a folder, the first time
+[private]
+npm FOLDER:
+    @{{ if path_exists(FOLDER / "node_modules") == "true" { "" } else { npm + " ci --prefix " + FOLDER + " --fetch-retries=0 --no-audit --no-fund" } }}
+
+# Lesson 4 serves the browser client of Socket.IO, from npm. It says itself what to do
+# without it, so what runs a lesson goes on when npm fails.
 [private]
 client LESSON:
-    -@{{ if LESSON + path_exists("04-socketio/node_modules") == "04-socketiofalse" { "npm ci --prefix 04-socketio --fetch-retries=0 --no-audit --no-fund" } else { "" } }}
+    -@{{ if LESSON == "04-socketio" { just + " npm " + LESSON } else { "" } }}
 
 [private]
-test-clients:
-    @{{ if path_exists("compare/node_modules") == "false" { "npm ci --prefix compare --fetch-retries=0 --no-audit --no-fund" } else { "" } }}
+peers OPTIONS:
+    @{{ if OPTIONS =~ "--peers" { just + " install-peers" } else { "" } }}
 
 # Node.js, Bun and Python packages of the peers, and the proof that the peers do the same
 # work. One that cannot be installed is named as missing by what follows.
 [private]
-peers OPTIONS:
-    -@{{ if OPTIONS =~ "--peers" { npm_peers } else { "" } }}
-    -@{{ if OPTIONS =~ "--peers" { venv } else { "" } }}
-    -@{{ if OPTIONS =~ "--peers" { pip } else { "" } }}
-    @{{ if OPTIONS =~ "--peers" { "cargo test --package compare --test contract -- --ignored peer" } else { "" } }}
-
-npm_peers := if path_exists("compare/peers/node_modules") == "true" { "" } else { "npm ci --prefix compare/peers --no-audit --no-fund" }
-python := if os_family() == "windows" { "python" } else { "python3" }
-venv_bin := "compare/peers/python/.venv/" + if os_family() == "windows" { "Scripts" } else { "bin" }
-venv := if path_exists(venv_bin) == "true" { "" } else { python + " -m venv compare/peers/python/.venv" }
-pip := venv_bin + "/pip install --quiet --require-hashes --requirement compare/peers/python/requirements.txt"
-
-[private]
-diagrams:
-    @{{ if path_exists("docs/node_modules") == "false" { "npm ci --prefix docs --fetch-retries=0 --no-audit --no-fund" } else { "" } }}
+install-peers:
+    -@{{ just }} npm compare/peers
+    -@{{ if path_exists(venv_bin) == "true" { "" } else { python + " -m venv " + venv } }}
+    -@{{ venv_bin }}/pip install --quiet --require-hashes --requirement compare/peers/python/requirements.txt
+    cargo test --package compare --test contract -- --ignored peer
 
 [private]
 build-lessons:

@@ -3,6 +3,8 @@
 //! Its pages are plain Markdown in `docs/fr` and `docs/en`. `just book` renders them with
 //! mdBook; `tests/book` proves that they show code and output as they are.
 
+use std::path::Path;
+
 pub mod page;
 pub mod render;
 
@@ -11,6 +13,7 @@ pub const LANGUAGES: [&str; 2] = ["fr", "en"];
 
 /// The root of the repository.
 #[must_use]
-pub fn root() -> &'static std::path::Path {
-    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+pub fn root() -> &'static Path {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR"));
+    docs.parent().unwrap_or(docs)
 }

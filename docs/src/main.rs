@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::ExitCode,
 };
 
@@ -24,10 +24,13 @@ fn book() -> Result<()> {
     ensure!(arguments.iter().all(|it| it == "--no-open"), "usage: book [--no-open]");
     // mdBook's warnings, without its progress.
     tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).without_time().init();
-    let root = book::root().canonicalize()?;
+    let root = book::root();
     let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let site = target.unwrap_or_else(|| root.join("target")).join("book");
-    book::render::render(&root, &site)?;
+    // Not `canonicalize`: the path is shown and opened, and on Windows that one begins it
+    // with `\\?\`.
+    let site =
+        path::absolute(target.unwrap_or_else(|| root.join("target")).join("book"))?;
+    book::render::render(root, &site)?;
     let start = site.join("index.html");
     println!("{}", start.display());
     if arguments.is_empty() {

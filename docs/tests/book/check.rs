@@ -35,10 +35,13 @@ const CODE: [&str; 6] = ["rust", "js", "html", "toml", "nginx", "lua"];
 /// Blocks of these need not say where they come from.
 const FREE: [&str; 6] = ["console", "sh", "text", "mermaid", "json", "diff"];
 
+/// The pages outside `docs`.
+const FRONT: [&str; 3] = ["README.md", "README.fr.md", "CONTRIBUTING.md"];
+
 /// Written by the suite of drills, not by an author.
 const GENERATED: &str = "drills.md";
 
-/// The pages of both languages and the READMEs, and the repository that they speak of.
+/// The pages of both languages and those in front, and the repository that they speak of.
 pub struct Book {
     pub root: PathBuf,
     pub pages: BTreeMap<String, Page>,
@@ -46,7 +49,7 @@ pub struct Book {
 
 impl Book {
     pub fn load(root: &Path) -> Result<Self> {
-        let mut paths = vec!["README.md".to_owned(), "README.fr.md".to_owned()];
+        let mut paths = FRONT.map(str::to_owned).to_vec();
         for language in LANGUAGES {
             for file in fs::read_dir(root.join("docs").join(language))? {
                 let name = file?.file_name().to_string_lossy().into_owned();

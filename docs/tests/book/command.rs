@@ -80,7 +80,7 @@ fn no_test(words: &[&str]) -> Result<Option<String>> {
     while let Some(word) = words.next() {
         match word {
             // All packages are built together: one alone would be built differently.
-            "-p" | "--package" => drop(words.next()),
+            "-p" | "--package" | "--features" => drop(words.next()),
             "--test" | "--bin" => which.extend([word, words.next().unwrap_or("")]),
             "--lib" | "--bins" => which.push(word),
             word if word.starts_with('-') => {}

@@ -152,6 +152,7 @@ fn faults(rot: Option<Rot>) -> Result<Vec<String>> {
         ("docs/en/SUMMARY.md", "# Book\n\n- [The lesson](lesson.md)\n".to_owned()),
         ("README.md", "# Start\n\n[Book](docs/en/lesson.md)\n".to_owned()),
         ("README.fr.md", "# Début\n\n[Livre](docs/fr/lesson.md)\n".to_owned()),
+        ("CONTRIBUTING.md", "# Help\n\n`just run 02-sse`\n".to_owned()),
         ("code.rs", "/// The answer.\nfn answer() -> u32 {\n    42\n}\n".to_owned()),
         (
             "justfile",
