@@ -3,7 +3,8 @@
 //! `CHROME=/path/to/it` names the browser where it is not found by itself.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError, Weak},
+    thread,
     time::Duration,
 };
 
@@ -13,12 +14,14 @@ use chromiumoxide::{
     cdp::{
         IntoEventKind,
         browser_protocol::{
+            browser::BrowserContextId,
             log::EventEntryAdded,
             network::{
                 EventRequestWillBeSent, EventWebSocketFrameSent, Headers,
                 SetExtraHttpHeadersParams,
             },
             page::{SetWebLifecycleStateParams, SetWebLifecycleStateState},
+            target::{CreateBrowserContextParams, CreateTargetParams},
         },
         js_protocol::runtime::{EventConsoleApiCalled, EventExceptionThrown},
     },
@@ -27,7 +30,8 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
-    sync::watch,
+    runtime::{Builder, Runtime},
+    sync::{Mutex, watch},
     time::{sleep, timeout},
 };
 
@@ -43,18 +47,28 @@ const UPGRADE: &str = "5";
 /// How long a browser may take to start.
 const START: Duration = Duration::from_secs(60);
 
-/// A browser of its own, closed when it is dropped.
-pub struct Window {
+/// A browser, which all windows of a process share: to start one takes longer than most
+/// trials. It has a thread of its own, since it outlives the trial that opened it.
+struct Shared {
     browser: Browser,
+    runtime: Option<Runtime>,
     _profile: TempDir,
 }
 
-impl Window {
-    /// Opens it.
-    ///
-    /// # Errors
-    /// When no Chromium, Chrome or Edge is found, or it does not start.
-    pub async fn open() -> Result<Self> {
+impl Shared {
+    /// The one that runs, or a new one.
+    async fn running() -> Result<Arc<Self>> {
+        static RUNNING: Mutex<Weak<Shared>> = Mutex::const_new(Weak::new());
+        let mut running = RUNNING.lock().await;
+        if let Some(shared) = running.upgrade() {
+            return Ok(shared);
+        }
+        let shared = Arc::new(Self::start().await?);
+        *running = Arc::downgrade(&shared);
+        Ok(shared)
+    }
+
+    async fn start() -> Result<Self> {
         let profile = tempfile::tempdir()?;
         let config = BrowserConfig::builder()
             .user_data_dir(profile.path())
@@ -64,9 +78,44 @@ impl Window {
             .launch_timeout(START)
             .build()
             .map_err(anyhow::Error::msg)?;
-        let (browser, mut handler) = Browser::launch(config).await?;
-        tokio::spawn(async move { while handler.next().await.is_some() {} });
-        Ok(Self { browser, _profile: profile })
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let launch = runtime.spawn(async {
+            let (browser, mut handler) = Browser::launch(config).await?;
+            tokio::spawn(async move { while handler.next().await.is_some() {} });
+            anyhow::Ok(browser)
+        });
+        let browser = launch.await??;
+        Ok(Self { browser, runtime: Some(runtime), _profile: profile })
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Dropping it would wait, which a trial's own runtime does not allow.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A window that knows nothing of the others: no cookies, no cache and no tabs in common.
+/// Dropping it closes its tabs.
+pub struct Window {
+    shared: Arc<Shared>,
+    context: BrowserContextId,
+}
+
+impl Window {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When no Chromium, Chrome or Edge is found, or it does not start.
+    pub async fn open() -> Result<Self> {
+        let shared = Shared::running().await?;
+        let context = CreateBrowserContextParams::default();
+        let context = shared.browser.create_browser_context(context).await?;
+        Ok(Self { shared, context })
     }
 
     /// Opens the page that stands there, for a visitor who reads `language`.
@@ -75,7 +124,7 @@ impl Window {
     /// When the browser does not.
     pub async fn tab(&self, target: Target, language: &str) -> Result<Tab> {
         let address = target.address;
-        let page = self.browser.new_page("about:blank").await?;
+        let page = self.blank().await?;
         page.enable_log().await?;
         let headers = Headers::new(json!({ "Accept-Language": language }));
         page.execute(SetExtraHttpHeadersParams::new(headers)).await?;
@@ -109,7 +158,23 @@ impl Window {
     /// # Errors
     /// When the browser does not.
     pub async fn blank(&self) -> Result<Page> {
-        Ok(self.browser.new_page("about:blank").await?)
+        let mut tab = CreateTargetParams::new("about:blank");
+        tab.browser_context_id = Some(self.context.clone());
+        Ok(self.shared.browser.new_page(tab).await?)
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        let Some(runtime) = &self.shared.runtime else { return };
+        let close = self.shared.browser.dispose_browser_context(self.context.clone());
+        // Waits, so that the browser ends with its last window: in a thread of its own, for
+        // the trial's runtime does not allow to wait.
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                runtime.block_on(async { timeout(Duration::from_secs(5), close).await })
+            });
+        });
     }
 }
 
@@ -118,7 +183,7 @@ pub struct Tab {
     /// The page, for what is not covered here.
     pub page: Page,
     /// Console messages, exceptions and requests to other hosts.
-    troubles: Arc<Mutex<Vec<String>>>,
+    troubles: Arc<std::sync::Mutex<Vec<String>>>,
     /// Whether it has sent [`UPGRADE`].
     upgraded: watch::Sender<bool>,
 }

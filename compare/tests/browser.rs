@@ -52,7 +52,7 @@ const AXE: &str =
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = arguments.test_threads.or(Some(4));
+    arguments.test_threads = arguments.test_threads.or(Some(8));
     let mut trials = Vec::new();
     macro_rules! trial {
         ($lesson:expr; $($name:ident),* $(,)?) => {$(

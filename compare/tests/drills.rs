@@ -24,12 +24,15 @@ use libtest_mimic::Arguments;
 const TOGETHER: [(Place, &[&str]); 2] =
     [(Place::Shared, &["cut", "stall", "garbage"]), (Place::Proxied, &["cut", "idle"])];
 
+/// Drills that wait for most of their time.
+const WAITS: [&str; 4] = ["::idle", "::stall", "::slow-heads", "::vanish"];
+
 /// What each drill observed of each subject, as far as they ran.
 type Seen = Vec<(&'static Drill, Subject, Verdict)>;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = arguments.test_threads.or(Some(4));
+    arguments.test_threads = arguments.test_threads.or(Some(10));
     let seen = Arc::new(Mutex::new(Seen::new()));
     let run = |drill: &'static Drill, subject: Subject| {
         let seen = seen.clone();
@@ -57,6 +60,8 @@ fn main() -> ExitCode {
     trials.push(trial("told_to_end", async || told_to_end()));
     #[cfg(not(unix))]
     trials.push(cannot("told_to_end", "no signals"));
+    // What waits for a clock begins first, and the rest runs beside it.
+    trials.sort_by_key(|trial| !WAITS.iter().any(|name| trial.name().ends_with(name)));
     let whole = arguments.filter.is_none() && !arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -182,8 +182,10 @@ fn tiny_scale() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("report.json");
     let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
-    let output =
-        command.args(["scale", "--rounds", "1", "--json"]).arg(&file).output()?;
+    let output = command
+        .args(["scale", "--rounds", "1", "--commands", "50", "--json"])
+        .arg(&file)
+        .output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{errors}");
     let report: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;

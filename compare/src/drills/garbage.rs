@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use futures_util::future::try_join_all;
+use memchr::memmem;
 
 use super::{
     page::state,
@@ -102,11 +103,8 @@ async fn refused(target: Target, inputs: &[String]) -> Result<()> {
     let (answers, closed) = raw.exchange(&bytes, b"{\"error\":", inputs.len()).await?;
     ensure!(!closed, "closed after {}", answers.escape_ascii());
     if matches!(target.lesson, Lesson::Polling | Lesson::Sse) {
-        let statuses =
-            answers.windows(10).filter(|bytes| bytes.starts_with(b"HTTP/1.1 "));
-        for status in statuses {
-            ensure!(status[9] == b'4', "{}", answers.escape_ascii());
-        }
+        let refused = memmem::find_iter(&answers, b"HTTP/1.1 4").count();
+        ensure!(refused == inputs.len(), "{}", answers.escape_ascii());
     }
     Ok(())
 }

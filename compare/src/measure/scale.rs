@@ -23,8 +23,7 @@ use crate::{
         chapter::{write_between, write_json},
         figure::Machine,
         scaling::{
-            ALONE, CHANGES, COMMANDS, CONNECTIONS, FOLLOWERS, Recovery, Scaling, Setup,
-            Shared,
+            ALONE, CHANGES, CONNECTIONS, FOLLOWERS, Recovery, Scaling, Setup, Shared,
         },
     },
 };
@@ -41,6 +40,9 @@ pub struct Options {
     /// How often each is measured; every other time in reverse order
     #[arg(long, default_value = "5")]
     rounds: std::num::NonZeroUsize,
+    /// How many commands each of 20 connections sends at once
+    #[arg(long, default_value = "500")]
+    commands: std::num::NonZeroUsize,
     /// Writes all samples to a file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -62,6 +64,7 @@ pub async fn run(options: Options) -> Result<()> {
         date: time::OffsetDateTime::now_utc().date().to_string(),
         machine: Machine::this(),
         redis: Redis::version()?,
+        commands: options.commands.get(),
         rounds,
         samples: Vec::new(),
         recoveries: Vec::new(),
@@ -77,7 +80,7 @@ pub async fn run(options: Options) -> Result<()> {
             order.reverse();
         }
         for (lesson, setup) in order {
-            let sample = measure(lesson, setup).await;
+            let sample = measure(lesson, setup, report.commands).await;
             let name = setup.name(Language::English);
             report.samples.push(sample.with_context(|| format!("{lesson}, {name}"))?);
         }
@@ -107,7 +110,7 @@ fn start(lesson: Lesson, setup: Setup) -> Result<(Running, Option<Redis>)> {
     Ok((Running::start(Subject::placed(lesson, place))?, None))
 }
 
-async fn measure(lesson: Lesson, setup: Setup) -> Result<Shared> {
+async fn measure(lesson: Lesson, setup: Setup, each: usize) -> Result<Shared> {
     let (running, one) = start(lesson, setup)?;
     let redis = one.as_ref().or(running.redis());
     let (delay, p99) = delay(&running).await?;
@@ -117,27 +120,27 @@ async fn measure(lesson: Lesson, setup: Setup) -> Result<Shared> {
             running.instances().iter().map(|it| of(it.pid())).sum();
         (instances, redis.and_then(|redis| of(redis.pid())))
     };
-    let each = |after: Option<f64>, before: Option<f64>, count: f64| {
+    let per = |after: Option<f64>, before: Option<f64>, count: f64| {
         Some((after? - before?) / count)
     };
     let idle = cpu();
-    let took = commands(&running).await?;
+    let took = commands(&running, each).await?;
     let busy = cpu();
-    let all = (CONNECTIONS * COMMANDS) as f64;
+    let all = (CONNECTIONS * each) as f64;
     let (mut delivery, mut redis_delivery) = (None, None);
     if lesson != Lesson::Polling {
         let before = deliver(&running, cpu).await?;
         let after = cpu();
         let deliveries = FOLLOWERS as f64 * CHANGES as f64;
-        delivery = each(after.0, before.0, deliveries);
-        redis_delivery = each(after.1, before.1, deliveries);
+        delivery = per(after.0, before.0, deliveries);
+        redis_delivery = per(after.1, before.1, deliveries);
     }
     Ok(Shared {
         lesson: lesson.to_string(),
         setup,
         commands: all / took.as_secs_f64(),
-        cpu: each(busy.0, idle.0, all),
-        redis: each(busy.1, idle.1, all),
+        cpu: per(busy.0, idle.0, all),
+        redis: per(busy.1, idle.1, all),
         delivery,
         redis_delivery,
         delay,
@@ -168,19 +171,19 @@ async fn until(client: &mut dyn Client, version: u64) -> Result<()> {
 }
 
 /// Sends many commands over many connections: how long it takes until all are answered.
-async fn commands(running: &Running) -> Result<Duration> {
+async fn commands(running: &Running, each: usize) -> Result<Duration> {
     let lesson = running.target().lesson;
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         let target = running.target();
         let raw = Raw::commander(target).await?;
-        connections.push((raw, raw::command(target, COMMAND).repeat(COMMANDS), target));
+        connections.push((raw, raw::command(target, COMMAND).repeat(each), target));
     }
     let started = Instant::now();
     try_join_all(connections.iter_mut().map(async |(raw, bytes, target)| {
         let (answer, answers): (&[u8], _) = match lesson {
-            Lesson::Polling | Lesson::Sse => (b"HTTP/1.1 200", COMMANDS),
-            Lesson::SocketIo => (b"430[{\"value", COMMANDS),
+            Lesson::Polling | Lesson::Sse => (b"HTTP/1.1 200", each),
+            Lesson::SocketIo => (b"430[{\"value", each),
             // It answers nothing to a command; who is refused what is none knows that all
             // before it have been applied.
             Lesson::WebSocket => {
@@ -194,7 +197,7 @@ async fn commands(running: &Running) -> Result<Duration> {
     }))
     .await?;
     let took = started.elapsed();
-    let all = ALONE + (CONNECTIONS * COMMANDS) as u64;
+    let all = ALONE + (CONNECTIONS * each) as u64;
     let mut witness = connect(running.target()).await?;
     until(&mut *witness, all).await?;
     Ok(took)

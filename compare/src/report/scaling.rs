@@ -13,9 +13,6 @@ use crate::{Lesson, language::Language};
 /// Connections that send commands at the same time.
 pub const CONNECTIONS: usize = 20;
 
-/// How many commands each of them sends without waiting for their answers.
-pub const COMMANDS: usize = 500;
-
 /// Commands that are sent one after the other, to see how long each takes.
 pub const ALONE: u64 = 300;
 
@@ -101,6 +98,8 @@ pub struct Scaling {
     pub machine: Machine,
     /// Which Redis it was.
     pub redis: String,
+    /// How many commands each connection sent without waiting for their answers.
+    pub commands: usize,
     /// How often each was measured.
     pub rounds: usize,
     /// Each lesson in each setup, once for each round.
@@ -114,18 +113,18 @@ impl Scaling {
     #[must_use]
     pub fn tables(&self, language: Language) -> String {
         let say = |fr, en| language.say(fr, en);
-        let Self { date, machine, redis, rounds, .. } = self;
+        let Self { date, machine, redis, commands, rounds, .. } = self;
         let machine = machine.line(language);
         let mut text = match language {
             Language::French => format!(
                 "`just scale`, {date}. {machine} ; {redis}. {CONNECTIONS} connexions de \
-                 {COMMANDS} commandes chacune ; {ALONE} commandes une à une ; {CHANGES} \
+                 {commands} commandes chacune ; {ALONE} commandes une à une ; {CHANGES} \
                  changements pour {FOLLOWERS} clients. Médianes de {rounds} tours, avec le plus petit et le plus grand. Tous les processus \
                  partagent les cœurs, celui qui mesure aussi.\n"
             ),
             Language::English => format!(
                 "`just scale`, {date}. {machine}; {redis}. {CONNECTIONS} connections with \
-                 {COMMANDS} commands each; {ALONE} commands one by one; {CHANGES} changes for \
+                 {commands} commands each; {ALONE} commands one by one; {CHANGES} changes for \
                  {FOLLOWERS} clients. Medians of {rounds} rounds, with the smallest and the largest. All processes share the \
                  cores, the measuring one too.\n"
             ),

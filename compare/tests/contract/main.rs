@@ -184,7 +184,7 @@ fn particular(lesson: Lesson) -> Vec<Trial> {
 fn main() {
     let mut arguments = Arguments::from_args();
     // Most of these wait for a server or a clock, not for a core.
-    arguments.test_threads = arguments.test_threads.or(Some(8));
+    arguments.test_threads = arguments.test_threads.or(Some(12));
     let mut all = vec![trial("relay::disturbs", tools::relay_disturbs)];
     for lesson in Lesson::ALL {
         all.extend(alone(lesson.into()));
