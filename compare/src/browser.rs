@@ -1,6 +1,4 @@
 //! The lessons' pages in a real browser: headless Chromium, Chrome or Edge.
-//!
-//! `CHROME=/path/to/it` names the browser where it is not found by itself.
 
 use std::{
     net::SocketAddr,
@@ -35,7 +33,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::Lesson;
+use crate::{Lesson, chromium};
 
 /// How long a page may take for what it should do soon. Its longest back-off is 10 s.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -60,7 +58,7 @@ impl Window {
     /// When no Chromium, Chrome or Edge is found, or it does not start.
     pub async fn open() -> Result<Self> {
         let profile = tempfile::tempdir()?;
-        let config = BrowserConfig::builder()
+        let config = chromium::start(BrowserConfig::builder())?
             .user_data_dir(profile.path())
             // In CI the tests run as root, where Chromium's sandbox cannot. Pages are ours.
             .no_sandbox()

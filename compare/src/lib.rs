@@ -5,6 +5,7 @@
 //! is noticed by the other.
 
 pub mod browser;
+pub mod chromium;
 pub mod client;
 pub mod cluster;
 pub mod drills;

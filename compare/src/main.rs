@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 use compare::{
-    Cluster, Lesson, Place, Server,
+    Cluster, Lesson, Place, Server, chromium,
     cluster::{CONFIGURATION, Nginx, is_taken},
     drills::{Drill, Teller},
     measure::{self, Options, floor::Floor, scale},
@@ -29,6 +29,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Sees to it that there is a browser for the tests and the drills
+    #[command(hide = true)]
+    Browser,
     /// Does to a lesson what networks do, and tells step by step what happens
     Drill {
         /// Which drill
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<()> {
     let one = Builder::new_current_thread().enable_all().build()?;
     let many = || Builder::new_multi_thread().enable_all().build();
     match command {
+        Command::Browser => chromium::install(),
         Command::Drill { name, lesson } => {
             many()?.block_on(unless_stopped(drill(&name, &lesson)))
         }
