@@ -318,7 +318,10 @@ impl Drop for Process {
 }
 
 /// A command that runs a program of the system.
-fn installed(program: &str) -> Result<Command> {
+///
+/// # Errors
+/// When it is not installed; says how to.
+pub fn installed(program: &str) -> Result<Command> {
     // Debian has in /usr/sbin what only administrators are thought to run.
     let found = which(program).or_else(|_| which_in(program, Some("/usr/sbin"), "/"));
     let package = if program == "nginx" { "nginx-light" } else { program };

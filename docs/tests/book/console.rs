@@ -15,7 +15,13 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use book::page::{Fence, Page};
-use compare::{Lesson, Place, Server, cluster::Reserved, connect, relay::Relay, wire};
+use compare::{
+    Lesson, Place, Server,
+    cluster::{Reserved, installed},
+    connect,
+    relay::Relay,
+    wire,
+};
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -83,8 +89,10 @@ impl Blocks {
     /// What the commands need that this machine lacks.
     pub fn lack(&self) -> Option<String> {
         let (_, block) = self.shown.first()?;
-        let needs = block.content.contains("$ just cluster");
-        needs.then(|| Place::Proxied.lacks()).flatten()
+        let needs = |command| block.content.contains(command);
+        let curl = needs("$ curl").then(|| installed("curl").err()).flatten();
+        let cluster = needs("$ just cluster").then(|| Place::Proxied.lacks()).flatten();
+        cluster.or(curl.map(|lack| lack.to_string()))
     }
 
     pub fn are_same(&self) -> bool {
