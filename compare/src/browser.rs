@@ -1,6 +1,4 @@
 //! The lessons' pages in a real browser: headless Chromium, Chrome or Edge.
-//!
-//! `CHROME=/path/to/it` names the browser where it is not found by itself.
 
 use std::{
     sync::{Arc, PoisonError, Weak},
@@ -14,7 +12,10 @@ use chromiumoxide::{
     cdp::{
         IntoEventKind,
         browser_protocol::{
-            browser::BrowserContextId,
+            browser::{
+                Bounds, BrowserContextId, GetWindowForTargetParams,
+                SetWindowBoundsParams, WindowState,
+            },
             log::EventEntryAdded,
             network::{
                 EventRequestWillBeSent, EventWebSocketFrameSent, Headers,
@@ -35,7 +36,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Lesson, Target};
+use crate::{Lesson, Target, chromium};
 
 /// How long a page may take for what it should do soon. Its longest back-off is 10 s.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -70,7 +71,7 @@ impl Shared {
 
     async fn start() -> Result<Self> {
         let profile = tempfile::tempdir()?;
-        let config = BrowserConfig::builder()
+        let config = chromium::start(BrowserConfig::builder())?
             .user_data_dir(profile.path())
             // In CI the tests run as root, where Chromium's sandbox cannot. Pages are ours.
             .no_sandbox()
@@ -290,6 +291,40 @@ impl Tab {
     pub async fn shows(&self, value: i64) -> Result<()> {
         let shown = "document.querySelector('#value').textContent";
         self.until(SOON, &format!("{shown} === '{value}'")).await
+    }
+
+    /// Hides the page: behind another tab, or with its window where each tab has its own.
+    ///
+    /// # Errors
+    /// When the browser does not [`SOON`].
+    pub async fn hide(&self, browser: &Window) -> Result<()> {
+        let other = browser.blank().await?;
+        other.bring_to_front().await?;
+        let window = GetWindowForTargetParams::default();
+        if other.execute(window.clone()).await?.window_id
+            != self.page.execute(window).await?.window_id
+        {
+            self.set_window(WindowState::Minimized).await?;
+        }
+        self.until(SOON, "document.hidden").await
+    }
+
+    /// Shows the hidden page again.
+    ///
+    /// # Errors
+    /// When the browser does not [`SOON`].
+    pub async fn show(&self) -> Result<()> {
+        self.set_window(WindowState::Normal).await?;
+        self.page.bring_to_front().await?;
+        self.until(SOON, "!document.hidden").await
+    }
+
+    async fn set_window(&self, state: WindowState) -> Result<()> {
+        let window = self.page.execute(GetWindowForTargetParams::default()).await?;
+        let bounds = Bounds::builder().window_state(state).build();
+        let bounds = SetWindowBoundsParams::new(window.window_id, bounds);
+        self.page.execute(bounds).await?;
+        Ok(())
     }
 
     /// Freezes the page, as browsers do to hidden tabs and phones to what they do not show,

@@ -16,6 +16,7 @@
 //! | [`raw`] | How is anything else sent, byte by byte? |
 //! | [`relay`] | What can a network do to the bytes? |
 //! | [`wire`] | What do the bytes say? |
+//! | [`chromium`] | Which browser is started? Needs the feature `browser`. |
 //! | [`browser`] | What does a real page do? Needs the feature `browser`. |
 //! | [`drills`] | What does each transport do when it is disturbed? Needs `browser`. |
 //! | [`measure`] | What does each cost? |
@@ -27,6 +28,8 @@
 
 #[cfg(feature = "browser")]
 pub mod browser;
+#[cfg(feature = "browser")]
+pub mod chromium;
 pub mod client;
 pub mod cluster;
 pub mod contract;

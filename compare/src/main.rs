@@ -19,6 +19,7 @@ use compare::{
 };
 #[cfg(feature = "browser")]
 use compare::{
+    chromium,
     drills::{Drill, Teller},
     language::Language,
 };
@@ -33,6 +34,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Sees to it that there is a browser for the tests and the drills
+    #[cfg(feature = "browser")]
+    #[command(hide = true)]
+    Browser,
     /// Does to a lesson what networks do, and tells step by step what happens
     #[cfg(feature = "browser")]
     Drill {
@@ -93,6 +98,8 @@ fn run(command: Command) -> Result<()> {
     let one = Builder::new_current_thread().enable_all().build()?;
     let many = || Builder::new_multi_thread().enable_all().build();
     match command {
+        #[cfg(feature = "browser")]
+        Command::Browser => chromium::install(),
         #[cfg(feature = "browser")]
         Command::Drill { name, lesson } => {
             many()?.block_on(unless_stopped(drill(name, lesson)))

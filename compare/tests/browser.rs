@@ -286,17 +286,14 @@ async fn page_wakes_up(lesson: Lesson) -> Result<()> {
     tab.is_connected(lesson).await?;
     tab.shows(0).await?;
     tab.evaluate(AWAKE).await?;
-    let other = window.blank().await?;
-    other.bring_to_front().await?;
-    tab.until(SOON, "document.hidden").await?;
+    tab.hide(&window).await?;
     tab.lives(false).await?;
     relay.set(Network::Frozen);
     connect(server.target()).await?.send("increment").await?;
     // As long as a page must have slept to doubt its connection, and then some.
     sleep(Duration::from_secs(8)).await;
     tab.lives(true).await?;
-    tab.page.bring_to_front().await?;
-    tab.until(SOON, "!document.hidden").await?;
+    tab.show().await?;
     let ticks = tab.evaluate("awake()").await?.as_u64().context("no ticks")?;
     ensure!(
         ticks <= 20,
@@ -430,16 +427,14 @@ async fn hidden_page_does_not_poll(lesson: Lesson) -> Result<()> {
     let window = Window::open().await?;
     let tab = window.tab(server.target(), "en").await?;
     tab.is_live().await?;
-    let other = window.blank().await?;
-    other.bring_to_front().await?;
-    tab.until(SOON, "document.hidden").await?;
+    tab.hide(&window).await?;
     let polls = "document.querySelectorAll('#wire [data-direction=up]').length";
     // The poll that was under way when the tab was hidden may still end.
     sleep(Duration::from_millis(1500)).await;
     let before = tab.evaluate(polls).await?;
     sleep(Duration::from_secs(4)).await;
     ensure!(tab.evaluate(polls).await? == before, "a hidden tab went on polling");
-    tab.page.bring_to_front().await?;
+    tab.show().await?;
     tab.until(SOON, &format!("{polls} > {before}")).await
 }
 

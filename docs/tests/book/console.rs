@@ -21,7 +21,7 @@ use compare::{
     client::LIMIT,
     cluster::Reserved,
     connect,
-    process::Process,
+    process::{Process, installed},
     relay::Relay,
     wire::{self, Transcript},
 };
@@ -92,8 +92,10 @@ impl Blocks {
     /// What the commands need that this machine lacks.
     pub fn lack(&self) -> Option<String> {
         let (_, block) = self.shown.first()?;
-        let needs = block.content.contains("$ just cluster");
-        needs.then(|| Place::Proxied.lacks()).flatten()
+        let needs = |command| block.content.contains(command);
+        let curl = needs("$ curl").then(|| installed("curl").err()).flatten();
+        let cluster = needs("$ just cluster").then(|| Place::Proxied.lacks()).flatten();
+        cluster.or(curl.map(|lack| lack.to_string()))
     }
 
     pub fn are_same(&self) -> bool {
