@@ -238,7 +238,7 @@ impl Tab {
         let met = async {
             // While a page loads there is nothing yet to evaluate in.
             while self.evaluate(script).await.ok() != Some(Value::Bool(true)) {
-                sleep(Duration::from_millis(20)).await;
+                sleep(Duration::from_millis(50)).await;
             }
         };
         match timeout(limit, met).await {

@@ -32,7 +32,7 @@ pub enum Running {
     /// One process.
     Alone(Server),
     /// Two instances of a lesson.
-    Together(Cluster),
+    Together(Box<Cluster>),
 }
 
 impl Running {
@@ -45,8 +45,8 @@ impl Running {
         let cluster = || Cluster::start(subject.lesson, 2);
         Ok(match subject.place {
             Place::Alone => Self::Alone(Server::start(subject)?),
-            Place::Shared => Self::Together(cluster()?),
-            Place::Proxied => Self::Together(cluster()?.with_nginx()?),
+            Place::Shared => Self::Together(cluster()?.into()),
+            Place::Proxied => Self::Together(cluster()?.with_nginx()?.into()),
         })
     }
 

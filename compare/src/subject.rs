@@ -5,10 +5,10 @@ use std::{
     env, fmt,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{ValueEnum, builder::PossibleValue};
 
 use crate::process::installed;
@@ -45,13 +45,31 @@ impl Lesson {
         }
     }
 
+    /// Builds these lessons together, from the sources as they are now; each once in the
+    /// life of this process.
+    ///
+    /// # Errors
+    /// When one of them does not build.
+    pub fn build(lessons: &[Self]) -> Result<()> {
+        static BUILT: Mutex<Vec<(Lesson, Result<(), String>)>> = Mutex::new(Vec::new());
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = |it: &&Self| built.iter().all(|(known, _)| known != *it);
+        let new: Vec<Self> = lessons.iter().filter(is_new).copied().collect();
+        if !new.is_empty() {
+            let outcome = build(&new);
+            built.extend(new.into_iter().map(|lesson| (lesson, outcome.clone())));
+        }
+        let wanted = built.iter().filter(|(lesson, _)| lessons.contains(lesson));
+        let failed = wanted.filter_map(|(_, outcome)| outcome.as_ref().err()).next();
+        failed.map_or(Ok(()), |error| bail!(error.clone()))
+    }
+
     /// A command that runs the lesson's binary, built from the sources as they are now.
     ///
     /// # Errors
     /// When the lessons do not build.
     pub fn command(self) -> Result<Command> {
-        static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
-        BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?;
+        Self::build(&[self])?;
         let name = format!("{}{}", self.name(), env::consts::EXE_SUFFIX);
         let own = env::current_exe()?;
         // target/debug/deps/contract-… for a test, target/debug/compare for a program;
@@ -85,11 +103,11 @@ impl ValueEnum for Lesson {
     }
 }
 
-fn build() -> Result<(), String> {
+fn build(lessons: &[Lesson]) -> Result<(), String> {
     let mut cargo =
         Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
-    for lesson in Lesson::ALL {
+    for lesson in lessons {
         cargo.args(["--bin", lesson.name()]);
     }
     // Without it these are the very programs that `just run` builds and starts.
@@ -101,7 +119,7 @@ fn build() -> Result<(), String> {
     }
     match cargo.args(["--workspace", "--locked"]).status() {
         Ok(status) if status.success() => Ok(()),
-        outcome => Err(format!("cannot build the lessons: {outcome:?}")),
+        outcome => Err(format!("cannot build {lessons:?}: {outcome:?}")),
     }
 }
 

@@ -107,7 +107,9 @@ async fn measure(options: &Options) -> Result<Comparison> {
     allow_descriptors(plan.clients as u64 + 1000)?;
     let (measurands, missing) = measurands(options);
     // Before the cores are split: a build wants them all.
-    Lesson::Polling.command()?;
+    let asked = options.lesson.map(|lesson| vec![lesson, Lesson::Polling]);
+    let lessons = asked.unwrap_or(Lesson::ALL.to_vec());
+    Lesson::build(&lessons)?;
     let cores = Cores::split()?;
     let arguments: Vec<String> = env::args().skip(2).collect();
     let mut comparison = Comparison {

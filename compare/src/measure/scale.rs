@@ -59,6 +59,7 @@ pub async fn run(options: Options) -> Result<()> {
     if let Some(lacks) = Place::Proxied.lacks() {
         bail!(lacks);
     }
+    Lesson::build(&Lesson::ALL)?;
     let rounds = options.rounds.get();
     let mut report = Scaling {
         date: time::OffsetDateTime::now_utc().date().to_string(),

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, bail, ensure};
 use compare::{
     Lesson, Server, Snapshot,
     client::{LIMIT, limited},
-    cluster::Reserved,
     connect,
     process::{Process, cpu_time},
     raw::{COMMAND, HANDSHAKE, Raw, command, request},
@@ -198,7 +197,7 @@ pub async fn mapped_loopback_is_loopback(lesson: Lesson) -> Result<()> {
 /// A first line that cannot be written is lost, and the lesson serves.
 #[cfg(target_os = "linux")]
 pub async fn full_disk_stops_nobody(lesson: Lesson) -> Result<()> {
-    let reserved = Reserved::any()?;
+    let reserved = compare::cluster::Reserved::any()?;
     let free = reserved.address;
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
     let mut command = lesson.command()?;

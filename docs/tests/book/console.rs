@@ -18,7 +18,6 @@ use book::page::{Fence, Page};
 use clap::ValueEnum;
 use compare::{
     Lesson, Place, Server,
-    client::LIMIT,
     cluster::Reserved,
     connect,
     process::{Process, installed},
@@ -316,7 +315,7 @@ async fn cluster(lesson: Lesson) -> Result<String> {
 #[cfg(unix)]
 async fn ends_well(running: &mut Process) -> Result<()> {
     running.signal(nix::sys::signal::Signal::SIGINT)?;
-    let status = running.ended(LIMIT).await?;
+    let status = running.ended(compare::client::LIMIT).await?;
     ensure!(status.success(), "{status}");
     Ok(())
 }
