@@ -19,7 +19,7 @@ use chromiumoxide::cdp::browser_protocol::emulation::{
 };
 #[cfg(not(unix))]
 use common::cannot;
-use common::trial;
+use common::{in_order, trial};
 use compare::{
     Lesson, Server, Target,
     browser::{SOON, Window},
@@ -85,7 +85,8 @@ fn main() {
     trial!(Lesson::Polling; hidden_page_does_not_poll);
     trial!(Lesson::WebSocket; page_admits_an_unanswered_click);
     trial!(Lesson::SocketIo; page_notices_a_broken_upgrade, page_survives_a_failed_upgrade);
-    libtest_mimic::run(&arguments, trials).exit();
+    let waits = ["notices_a_frozen_server", "notices_a_broken_upgrade", "wakes_up"];
+    libtest_mimic::run(&arguments, in_order(trials, &waits)).exit();
 }
 
 async fn pages_see_each_other(lesson: Lesson) -> Result<()> {

@@ -11,7 +11,7 @@ use std::{
 
 #[cfg(not(unix))]
 use common::cannot;
-use common::{placed, trial};
+use common::{in_order, placed, trial};
 use compare::{
     Lesson, Place, Subject,
     drills::{Drill, Teller, Verdict},
@@ -60,10 +60,8 @@ fn main() -> ExitCode {
     trials.push(trial("told_to_end", async || told_to_end()));
     #[cfg(not(unix))]
     trials.push(cannot("told_to_end", "no signals"));
-    // What waits for a clock begins first, and the rest runs beside it.
-    trials.sort_by_key(|trial| !WAITS.iter().any(|name| trial.name().ends_with(name)));
     let whole = arguments.filter.is_none() && !arguments.list;
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let conclusion = libtest_mimic::run(&arguments, in_order(trials, &WAITS));
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     let holds = [several_are_as_one(&seen), tables_hold(&seen, whole)];
     if holds == [true; 2] { conclusion.exit_code() } else { ExitCode::FAILURE }

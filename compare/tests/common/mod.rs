@@ -40,3 +40,10 @@ pub fn placed(suite: &str, place: Place, trials: Vec<Trial>) -> Vec<Trial> {
     let ignored = lacks.is_some();
     trials.into_iter().map(|trial| trial.with_ignored_flag(ignored)).collect()
 }
+
+/// The trials in the order in which they begin: first those that wait for a clock, so that
+/// the rest runs beside them.
+pub fn in_order(mut trials: Vec<Trial>, waits: &[&str]) -> Vec<Trial> {
+    trials.sort_by_key(|trial| !waits.iter().any(|name| trial.name().ends_with(name)));
+    trials
+}

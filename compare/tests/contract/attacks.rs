@@ -12,11 +12,11 @@ use compare::{
     Lesson, Server, Snapshot,
     client::{LIMIT, limited},
     connect,
-    process::{Process, cpu_time},
+    process::Process,
     raw::{COMMAND, HANDSHAKE, Raw, command, request},
 };
-use futures_util::future::{try_join, try_join_all};
-use tokio::time::{sleep, timeout};
+use futures_util::future::try_join_all;
+use tokio::time::timeout;
 
 use super::{counting::until, serving::get};
 
@@ -116,7 +116,9 @@ pub async fn head_ends_at_its_head(lesson: Lesson) -> Result<()> {
 /// The time in which the server did not run is not the silence of its clients.
 #[cfg(unix)]
 pub async fn stopped_server_blames_nobody(lesson: Lesson) -> Result<()> {
+    use futures_util::future::try_join;
     use nix::sys::signal::Signal;
+    use tokio::time::sleep;
 
     // Well before the first heartbeat; and then past the second.
     const RUNS: Duration = Duration::from_secs(3);
@@ -197,6 +199,8 @@ pub async fn mapped_loopback_is_loopback(lesson: Lesson) -> Result<()> {
 /// A first line that cannot be written is lost, and the lesson serves.
 #[cfg(target_os = "linux")]
 pub async fn full_disk_stops_nobody(lesson: Lesson) -> Result<()> {
+    use tokio::time::sleep;
+
     let reserved = compare::cluster::Reserved::any()?;
     let free = reserved.address;
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
@@ -261,12 +265,14 @@ pub async fn fault_half_a_head_is_held(lesson: Lesson) -> Result<()> {
 /// in the protocol.
 #[cfg(target_os = "linux")]
 pub async fn fault_pipelining_spins(lesson: Lesson) -> Result<()> {
+    use tokio::time::sleep;
+
     /// Far more than a server at rest takes.
     const SPUN: Duration = Duration::from_millis(300);
     let server = Server::start(lesson)?;
     let mut raw = Raw::subscribe(server.target()).await?;
     raw.read_until(b"\"version\":0}").await?;
-    let cpu = || cpu_time(server.pid()).context("no CPU time");
+    let cpu = || compare::process::cpu_time(server.pid()).context("no CPU time");
     let before = cpu()?;
     let pipelined = STYLE.repeat(20_000);
     // It does not read all of them, so the rest stays unwritten.

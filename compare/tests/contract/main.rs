@@ -16,7 +16,7 @@ mod stopping;
 mod tools;
 mod websocket;
 
-use common::{cannot, placed, trial};
+use common::{cannot, in_order, placed, trial};
 use compare::{Lesson, Place, Runtime, Subject};
 use libtest_mimic::{Arguments, Trial};
 
@@ -195,7 +195,13 @@ fn main() {
     }
     all.extend([Place::Shared, Place::Proxied].into_iter().flat_map(together));
     all.extend(Subject::peers().flat_map(|subject| peer(subject, arguments.ignored)));
-    let together = libtest_mimic::run(&arguments, all);
+    let waits = [
+        "::stopped_server_blames_nobody",
+        "::vanished_client_is_dropped",
+        "::every_request_is_answered",
+        "::heartbeat",
+    ];
+    let together = libtest_mimic::run(&arguments, in_order(all, &waits));
     arguments.test_threads = Some(1);
     let alone = Lesson::ALL.into_iter().flat_map(told_to_end).collect();
     let alone = libtest_mimic::run(&arguments, alone);
