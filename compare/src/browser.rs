@@ -45,6 +45,9 @@ pub const SOON: Duration = Duration::from_secs(30);
 /// "Upgrade").
 const UPGRADE: &str = "5";
 
+/// How long a page is asked one thing, before it is asked again.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// How long a browser may take to start.
 const START: Duration = Duration::from_secs(60);
 
@@ -235,9 +238,20 @@ impl Tab {
     /// # Errors
     /// When it is not within `limit`; says what the page shows instead.
     pub async fn until(&self, limit: Duration, script: &str) -> Result<()> {
+        // The page looks itself: to ask it each time costs both sides more than the look.
+        let look = format!(
+            "new Promise((seen) => {{
+                const look = () => {{
+                    let is = false;
+                    try {{ is = ({script}); }} catch {{ /* not yet */ }}
+                    if (is === true) seen(true); else setTimeout(look, 20);
+                }};
+                look();
+            }})"
+        );
+        // A page that is left never answers, and while one loads there is nobody to ask.
         let met = async {
-            // While a page loads there is nothing yet to evaluate in.
-            while self.evaluate(script).await.ok() != Some(Value::Bool(true)) {
+            while !matches!(timeout(LOOK, self.evaluate(&look)).await, Ok(Ok(_))) {
                 sleep(Duration::from_millis(50)).await;
             }
         };
