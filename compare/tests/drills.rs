@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         })
     };
     let mut trials = Vec::new();
-    for place in [Place::Alone, Place::Proxied] {
+    for place in [Place::Alone, Place::Shared, Place::Proxied] {
         let drills = Drill::ALL.iter().filter(|drill| drill.place == place);
         let all =
             drills.flat_map(|it| Lesson::ALL.map(|lesson| run(it, lesson.into())));
