@@ -251,7 +251,8 @@ impl Tab {
         );
         // A page that is left never answers, and while one loads there is nobody to ask.
         let met = async {
-            while !matches!(timeout(LOOK, self.evaluate(&look)).await, Ok(Ok(_))) {
+            let seen = || async { timeout(LOOK, self.evaluate(&look)).await };
+            while !matches!(seen().await, Ok(Ok(Value::Bool(true)))) {
                 sleep(Duration::from_millis(50)).await;
             }
         };
