@@ -4,7 +4,7 @@
 import { Server as Engine } from "@socket.io/bun-engine";
 import { Server } from "socket.io";
 import { isForeign, MAX_BYTES } from "../counter.mjs";
-import { serve } from "../socketio.mjs";
+import { serve } from "./socketio.mjs";
 
 const io = new Server();
 const engine = new Engine({

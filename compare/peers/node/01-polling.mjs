@@ -5,6 +5,10 @@ import { createServer } from "node:http";
 import { isForeign, latest } from "../counter.mjs";
 import { FOREIGN, isKnown, post } from "../http.mjs";
 import { answer, body } from "./http.mjs";
+import { pageOf } from "./page.mjs";
+import { serve } from "./serve.mjs";
+
+const page = pageOf("01-polling");
 
 // GET /counter: the newest snapshot, or 304 when the client has it already.
 function updates(request, response) {
@@ -33,9 +37,7 @@ const server = createServer((request, response) => {
     // A client that leaves in the middle of its command gets no answer.
     command(request, response).catch(() => response.destroy());
   } else {
-    response.writeHead(404).end();
+    page(request, response);
   }
 });
-server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
-  console.log(`listening on http://127.0.0.1:${server.address().port}`);
-});
+serve(server);

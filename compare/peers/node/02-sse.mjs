@@ -5,7 +5,10 @@ import { createServer } from "node:http";
 import { isForeign } from "../counter.mjs";
 import { event, FOREIGN, HEARTBEAT, post, retry, STREAM } from "../http.mjs";
 import { answer, body } from "./http.mjs";
+import { pageOf } from "./page.mjs";
+import { serve } from "./serve.mjs";
 
+const page = pageOf("02-sse");
 const streams = new Set();
 
 function broadcast(text) {
@@ -14,7 +17,8 @@ function broadcast(text) {
 
 // GET /events: the newest snapshot at once, then one event after each change.
 function updates(request, response) {
-  response.writeHead(200, STREAM).write(retry() + event());
+  // At the stop the connection ends with the answer, and is not kept for another.
+  response.writeHead(200, { ...STREAM, Connection: "close" }).write(retry() + event());
   streams.add(response);
   response.on("close", () => streams.delete(response));
 }
@@ -36,10 +40,8 @@ const server = createServer((request, response) => {
     // A client that leaves in the middle of its command gets no answer.
     command(request, response).catch(() => response.destroy());
   } else {
-    response.writeHead(404).end();
+    page(request, response);
   }
 });
-setInterval(broadcast, 15_000, HEARTBEAT);
-server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
-  console.log(`listening on http://127.0.0.1:${server.address().port}`);
-});
+setInterval(broadcast, 15_000, HEARTBEAT).unref();
+serve(server, () => streams.forEach((stream) => stream.end()));

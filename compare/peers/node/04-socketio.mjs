@@ -3,23 +3,44 @@
 
 import { createServer } from "node:http";
 import { Server } from "socket.io";
-import { isForeign, MAX_BYTES } from "../counter.mjs";
-import { serve } from "../socketio.mjs";
+import { apply, check, isForeign, latest, MAX_BYTES, refusal } from "../counter.mjs";
+import { pageOf } from "./page.mjs";
+import { serve } from "./serve.mjs";
 
+const HEARTBEAT = 15_000; // ms between two pings, and for a client to answer or to join
+const page = pageOf("04-socketio");
 const foreign = ({ headers }) => isForeign(headers.origin, headers.host);
 
-const server = createServer((request, response) => response.writeHead(404).end());
+// Event `counter`: the newest snapshot at once, then one after each change.
+function updates(socket) {
+  socket.emit("counter", latest.snapshot);
+  socket.on("command", command);
+}
+
+// Event `command`: applies it, tells all clients, and acknowledges with the snapshot.
+function command(...args) {
+  // The client may have asked for no acknowledgement.
+  const acknowledge = typeof args.at(-1) === "function" ? args.pop() : () => {};
+  try {
+    if (args.length !== 1) throw new Error(`${args.length} arguments`);
+    if (apply(check(args[0]))) io.emit("counter", latest.snapshot);
+    acknowledge(latest.snapshot);
+  } catch (error) {
+    acknowledge(refusal(error));
+  }
+}
+
+const server = createServer(page);
 // Socket.IO answers 400 to a WebSocket handshake it refuses; the contract has 403.
 server.on("upgrade", (request, socket) => {
   if (foreign(request)) socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
 });
 const io = new Server(server, {
-  pingInterval: 15_000,
+  connectTimeout: HEARTBEAT,
+  pingInterval: HEARTBEAT,
+  pingTimeout: HEARTBEAT,
   maxHttpBufferSize: MAX_BYTES,
   allowRequest: (request, callback) => callback(null, !foreign(request)),
 });
-
-serve(io);
-server.listen(Number(process.env.PORT ?? 0), "127.0.0.1", () => {
-  console.log(`listening on http://127.0.0.1:${server.address().port}`);
-});
+io.on("connection", updates);
+serve(server, () => io.close());

@@ -1,7 +1,7 @@
-// What lesson 4 does with its events, on Node.js and on Bun. It follows Socket.IO's
-// documentation, "Emitting events".
+// What lesson 4 does with its events on Bun. It follows Socket.IO's documentation,
+// "Emitting events".
 
-import { apply, check, latest, refusal } from "./counter.mjs";
+import { apply, check, latest, refusal } from "../counter.mjs";
 
 // Event `command`: applies it, tells all clients, and acknowledges with the snapshot.
 function command(io, args) {
