@@ -40,6 +40,36 @@ diff A B: (known A) (known B)
     -@git --no-pager diff --no-index {{ A }}/client.js {{ B }}/client.js
     -@git --no-pager diff --no-index --no-renames --name-status --diff-filter=AD {{ A }}/src {{ B }}/src
 
+# Judge your server by the contract, such as `just check 02-sse my/02-sse`
+[group('write a transport')]
+[no-cd]
+[no-exit-message]
+check LESSON *COMMAND:
+    @cargo run --quiet --bin compare -- check {{ LESSON }} {{ COMMAND }}
+
+# Judge the page that your server serves, in a browser; the first time, it takes minutes to build
+[group('write a transport')]
+[no-cd]
+[no-exit-message]
+check-page LESSON *COMMAND: (browser "--quiet")
+    @cargo run --quiet --features compare/browser,compare/redis --bin compare -- check {{ LESSON }} --page {{ COMMAND }}
+
+# List the exercises, or start one, such as `just exercise 02-sse/heartbeat`, or with `--js`
+[group('write a transport')]
+[no-exit-message]
+exercise *NAME:
+    @cargo run --quiet --bin compare -- exercise {{ NAME }}
+
+# Show a hint, such as `just hint 02-sse/heartbeat`, or `just hint 02-sse/heartbeat 2`
+[group('write a transport')]
+hint NAME *NUMBER:
+    @cargo run --quiet --bin compare -- hint {{ NAME }} {{ NUMBER }}
+
+# Show what separates your file from the solution
+[group('write a transport')]
+solution NAME *OPTIONS:
+    @cargo run --quiet --bin compare -- solution {{ NAME }} {{ OPTIONS }}
+
 # Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
 [group('follow the course')]
 drill NAME LESSON: (client LESSON) (browser "--quiet")
@@ -78,7 +108,7 @@ book: (npm "docs")
 
 # Run every test: a few minutes; uses Chromium, Chrome or Edge
 [group('work on it')]
-test: (npm "04-socketio") (npm "compare") (npm "docs") (browser "--locked --features shared/redis")
+test: (npm "04-socketio") (npm "compare") (npm "compare/peers") (npm "docs") (browser "--locked --features shared/redis")
     cargo test --workspace --locked --no-fail-fast --features shared/redis
     cargo test --package shared --locked --quiet
 
@@ -151,6 +181,7 @@ peers OPTIONS:
 [private]
 install-peers:
     -@{{ just }} npm compare/peers
+    -@{{ just }} npm compare/peers/bun
     -@{{ if path_exists(venv_bin) == "true" { "" } else { python + " -m venv " + venv } }}
     -@{{ venv_bin }}/pip install --quiet --require-hashes --requirement compare/peers/python/requirements.txt
     cargo test --package compare --test contract -- --ignored peer

@@ -1,6 +1,12 @@
 //! What the contract says, written out a second time: the messages, and the inputs that a
 //! server must refuse. A change of `shared` is noticed here because nothing is shared.
 
+use std::{
+    error::Error,
+    fmt::{self, Display},
+};
+
+use anyhow::Result;
 use serde::Deserialize;
 
 /// The state of the counter, as the contract has it.
@@ -22,6 +28,61 @@ impl Snapshot {
     pub fn new(value: i64, version: u64) -> Self {
         Self { value, version, stale: false }
     }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When the text is anything else.
+    pub fn read(text: &str) -> Result<Self> {
+        let example = Self::new(0, 0);
+        serde_json::from_str(text).map_err(|_| {
+            Broken::new(format!("a snapshot such as {example}"), text).into()
+        })
+    }
+}
+
+/// As it travels.
+impl Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, version, stale } = self;
+        let stale = if *stale { r#","stale":true"# } else { "" };
+        write!(f, r#"{{"value":{value},"version":{version}{stale}}}"#)
+    }
+}
+
+/// A clause that does not hold.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Broken {
+    /// What should have come.
+    pub expected: String,
+    /// What came.
+    pub received: String,
+}
+
+impl Broken {
+    /// This should have come, and that came.
+    pub fn new(expected: impl Display, received: impl Display) -> Self {
+        Self { expected: expected.to_string(), received: received.to_string() }
+    }
+}
+
+impl Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, received {}", self.expected, self.received)
+    }
+}
+
+impl Error for Broken {}
+
+/// Checks that what came is what should have come.
+///
+/// # Errors
+/// [`Broken`] when it is not.
+pub fn expect<T: Display + PartialEq>(expected: T, received: T) -> Result<()> {
+    if expected == received {
+        return Ok(());
+    }
+    Err(Broken::new(expected, received).into())
 }
 
 /// A kind of bad input.
@@ -92,6 +153,17 @@ impl Bad {
             Self::NotUtf8 => b"{\"type\":\"incr\xffment\"}".to_vec(),
             Self::Nested => ("[".repeat(1000) + &"]".repeat(1000)).into_bytes(),
         }
+    }
+}
+
+/// The beginning of what is sent.
+impl Display for Bad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.bytes();
+        let shown = bytes[..bytes.len().min(48)].escape_ascii().to_string();
+        let (shown, more) = (shown.replace("\\\"", "\""), bytes.len() > 48);
+        let length = bytes.len();
+        write!(f, "{shown}{} ({length} bytes)", if more { "…" } else { "" })
     }
 }
 

@@ -1,11 +1,17 @@
 //! The two languages of the book, always in this order: French, English.
 
+use std::{env, error::Error, fmt};
+
+use clap::ValueEnum;
+
 /// A language of the book.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Language {
     /// French.
+    #[value(name = "fr")]
     French,
     /// English.
+    #[value(name = "en")]
     English,
 }
 
@@ -22,6 +28,42 @@ pub const fn text(fr: &'static str, en: &'static str) -> Text {
     Text { fr, en }
 }
 
+/// A sentence in both languages, made while the program runs. As an error it is all that
+/// there is to say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sentence {
+    fr: String,
+    en: String,
+}
+
+/// The same in French and in English.
+#[must_use]
+pub fn sentence(fr: impl Into<String>, en: impl Into<String>) -> Sentence {
+    Sentence { fr: fr.into(), en: en.into() }
+}
+
+impl Sentence {
+    /// What it says in this language.
+    #[must_use]
+    pub fn of(&self, language: Language) -> &str {
+        language.say(&self.fr, &self.en)
+    }
+}
+
+impl From<Text> for Sentence {
+    fn from(text: Text) -> Self {
+        sentence(text.fr, text.en)
+    }
+}
+
+impl fmt::Display for Sentence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.en)
+    }
+}
+
+impl Error for Sentence {}
+
 impl Text {
     /// What it says in this language.
     #[must_use]
@@ -33,6 +75,21 @@ impl Text {
 impl Language {
     /// Both.
     pub const ALL: [Self; 2] = [Self::French, Self::English];
+
+    /// The one that the system is set to: French, or else English.
+    #[must_use]
+    pub fn of_the_system() -> Self {
+        // Unix has these; Windows has neither, and is asked.
+        let asked = ["LC_ALL", "LC_MESSAGES", "LANG"];
+        let set = asked.iter().filter_map(|name| env::var(name).ok());
+        let locale = set.into_iter().find(|value| !value.is_empty());
+        let locale = locale.or_else(sys_locale::get_locale).unwrap_or_default();
+        if locale.to_lowercase().starts_with("fr") {
+            Self::French
+        } else {
+            Self::English
+        }
+    }
 
     /// The one that is in this language.
     #[must_use]

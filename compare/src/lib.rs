@@ -12,10 +12,16 @@
 //! | [`process`] | How is another program found, started and ended, and what does it use? |
 //! | [`server`] | What is one running process of a lesson? |
 //! | [`cluster`] | What are several, with Redis behind them and nginx in front? |
+//! | [`program`] | What is anybody's program that serves the counter? |
+//! | [`candidate`] | Who is tried: one of these, or what runs already? |
 //! | [`client`] | How does a well-behaved client speak each transport? |
 //! | [`raw`] | How is anything else sent, byte by byte? |
 //! | [`relay`] | What can a network do to the bytes? |
 //! | [`wire`] | What do the bytes say? |
+//! | [`behaviour`] | What must every server do? |
+//! | [`judge`] | Which clause does a server break, and what is told about it? |
+//! | [`submission`] | What is handed in to be judged, and how is it built? |
+//! | [`exercise`] | What does a student write, and what fails without it? |
 //! | [`chromium`] | Which browser is started? Needs the feature `browser`. |
 //! | [`browser`] | What does a real page do? Needs the feature `browser`. |
 //! | [`drills`] | What does each transport do when it is disturbed? Needs `browser`. |
@@ -26,8 +32,10 @@
 //! A name comes from one place only: the module that answers its question, or, for the few
 //! that are needed everywhere, here.
 
+pub mod behaviour;
 #[cfg(feature = "browser")]
 pub mod browser;
+pub mod candidate;
 #[cfg(feature = "browser")]
 pub mod chromium;
 pub mod client;
@@ -35,14 +43,18 @@ pub mod cluster;
 pub mod contract;
 #[cfg(feature = "browser")]
 pub mod drills;
+pub mod exercise;
+pub mod judge;
 pub mod language;
 pub mod measure;
 pub mod process;
+pub mod program;
 pub mod raw;
 pub mod relay;
 pub mod report;
 pub mod server;
 pub mod subject;
+pub mod submission;
 pub mod target;
 pub mod wire;
 

@@ -1,11 +1,12 @@
-//! The lessons from outside, on the command line. `just drill`, `just wire`, `just cluster`,
+//! The lessons from outside, on the command line. `just check`, `just drill`, `just wire`, `just cluster`,
 //! `just compare`, `just scale` and `just profile` call it.
 
 use std::{
     env,
     io::{self, IsTerminal},
     net::Ipv4Addr,
-    process::ExitCode,
+    path::Path,
+    process::{self, ExitCode},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,15 +14,17 @@ use clap::{Parser, Subcommand};
 use compare::{
     Cluster, Lesson, Place, Server,
     cluster::{CONFIGURATION, Nginx, is_taken},
+    exercise::{self, Code, Exercise},
+    judge::{self, Stage, Status},
+    language::{Language, Sentence},
     measure::{self, Options, floor::Floor, scale},
     relay::Relay,
-    wire,
+    submission, wire,
 };
 #[cfg(feature = "browser")]
 use compare::{
     chromium,
     drills::{Drill, Teller},
-    language::Language,
 };
 use tokio::{runtime::Builder, task::LocalSet};
 
@@ -46,6 +49,62 @@ enum Command {
         name: &'static Drill,
         /// Which lesson
         lesson: Lesson,
+    },
+    /// Judges anybody's server by the contract, stage by stage. Exit code 0 when every stage
+    /// passes, 1 when one fails, 2 when there is nothing that can be judged
+    Check {
+        /// Whose transport it serves
+        lesson: Lesson,
+        /// Goes on after a stage that fails
+        #[arg(long)]
+        all: bool,
+        /// Prints one JSON document instead of text; docs/en/practical.md says what is in it
+        #[arg(long)]
+        json: bool,
+        /// Tries the page that it serves, in a browser, instead of the server
+        #[cfg(feature = "browser")]
+        #[arg(long)]
+        page: bool,
+        /// French or English, instead of the system's language
+        #[arg(long)]
+        lang: Option<Language>,
+        /// A folder, a program with its arguments, or the address of one that runs already,
+        /// such as http://127.0.0.1:3000; without it, the lesson itself
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Lists the exercises, or writes the starter of one into `my`
+    Exercise {
+        /// Which exercise, such as 02-sse/heartbeat
+        name: Option<String>,
+        /// For Node.js, instead of Rust
+        #[arg(long)]
+        js: bool,
+        /// Begins anew, over what is there
+        #[arg(long)]
+        overwrite: bool,
+        /// French or English, instead of the system's language
+        #[arg(long)]
+        lang: Option<Language>,
+    },
+    /// Shows a hint for an exercise: the first, or the one of this number
+    Hint {
+        /// Which exercise, such as 02-sse/heartbeat
+        name: String,
+        /// Which hint: the later, the more it tells
+        #[arg(default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+        number: u8,
+        /// French or English, instead of the system's language
+        #[arg(long)]
+        lang: Option<Language>,
+    },
+    /// Shows what separates the file in `my` from the lesson, which is the solution
+    Solution {
+        /// Which exercise, such as 02-sse/heartbeat
+        name: String,
+        /// For Node.js, instead of Rust
+        #[arg(long)]
+        js: bool,
     },
     /// Runs several instances of a lesson that share their counter in Redis, behind nginx,
     /// until Ctrl-C; nginx listens on `PORT`, or else on 8080
@@ -85,19 +144,51 @@ enum Command {
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("{error:#}");
+            complain(&error, Language::of_the_system());
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn complain(error: &anyhow::Error, language: Language) {
+    match error.downcast_ref::<Sentence>() {
+        Some(sentence) => eprintln!("{}", sentence.of(language)),
+        None => eprintln!("{error:#}"),
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
     // One thread: a clock and counters that all clients share, and no lock.
     let one = Builder::new_current_thread().enable_all().build()?;
     let many = || Builder::new_multi_thread().enable_all().build();
-    match command {
+    let done = match command {
+        #[cfg(feature = "browser")]
+        Command::Check { lesson, all, json, page: true, lang, command } => {
+            let tried = Stage::of_page(lesson);
+            return Ok(
+                many()?.block_on(check(lesson, tried, all, json, lang, &command))
+            );
+        }
+        Command::Check { lesson, all, json, lang, command, .. } => {
+            let tried = Stage::of(lesson);
+            return Ok(
+                many()?.block_on(check(lesson, tried, all, json, lang, &command))
+            );
+        }
+        Command::Exercise { name, js, overwrite, lang } => {
+            let lang = lang.unwrap_or_else(Language::of_the_system);
+            start(name.as_deref(), code(js), overwrite, lang)
+        }
+        Command::Hint { name, number, lang } => {
+            let lang = lang.unwrap_or_else(Language::of_the_system);
+            let exercise = Exercise::named(&name)?;
+            let hint = exercise.hints.get(usize::from(number) - 1);
+            println!("{}", hint.map_or("–", |hint| hint.of(lang)));
+            Ok(())
+        }
+        Command::Solution { name, js } => solution(&Exercise::named(&name)?, code(js)),
         #[cfg(feature = "browser")]
         Command::Browser => chromium::install(),
         #[cfg(feature = "browser")]
@@ -123,6 +214,92 @@ fn run(command: Command) -> Result<()> {
             let floor = request.map_or(Floor::Push, Floor::Answer);
             let say = |address| println!("listening on http://{address}");
             one.block_on(measure::floor::run(floor, line, say))
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn code(js: bool) -> Code {
+    if js { Code::Js } else { Code::Rust }
+}
+
+fn start(
+    name: Option<&str>,
+    code: Code,
+    overwrite: bool,
+    lang: Language,
+) -> Result<()> {
+    let Some(name) = name else {
+        print!("{}", exercise::list(lang)?);
+        return Ok(());
+    };
+    let exercise = Exercise::named(name)?;
+    exercise.start(code, &exercise::my(), overwrite)?;
+    print!("{}", exercise.told(code, lang));
+    Ok(())
+}
+
+fn solution(exercise: &Exercise, code: Code) -> Result<()> {
+    let (solution, mine) = exercise.files(code, &exercise::my())?;
+    let mut git = process::Command::new("git");
+    git.args(["--no-pager", "diff", "--no-index"]).arg(mine).arg(solution);
+    // Its exit code says whether they differ.
+    git.status().context("cannot run git")?;
+    Ok(())
+}
+
+/// Judges, and says so in the language that is asked for.
+async fn check(
+    lesson: Lesson,
+    tried: &'static [Stage],
+    all: bool,
+    json: bool,
+    lang: Option<Language>,
+    command: &[String],
+) -> ExitCode {
+    const CANNOT_BE_JUDGED: u8 = 2;
+    let lang = lang.unwrap_or_else(Language::of_the_system);
+    let out = io::stdout();
+    let teller = judge::Teller::new(lang, out.is_terminal());
+    let judged = async {
+        let candidate = submission::candidate(lesson, command)?;
+        let stopped = stopped()?;
+        if !json {
+            println!("{}", teller.title(lesson, &candidate.to_string()));
+        }
+        let tell = |stage: &'static Stage, status: &Status| {
+            if json || *status == Status::NotReached {
+                return;
+            }
+            println!("{}", teller.line(stage, status));
+            if let Status::Failed(failure) = status {
+                println!("{}", teller.failure(stage, failure));
+            }
+        };
+        tokio::select! {
+            judged = judge::judge(&candidate, tried, all, tell) => judged,
+            () = stopped => bail!("told to end"),
+        }
+    };
+    match judged.await {
+        Ok(judgement) => {
+            if let (true, [folder]) = (judgement.passed(), command)
+                && let Some(exercise) = exercise::in_folder(Path::new(folder))
+                && exercise.is_judged_by(tried)
+                && let Err(error) = exercise::remember(&exercise)
+            {
+                eprintln!("{error:#}");
+            }
+            if json {
+                println!("{:#}", judge::json(&judgement, lang));
+            } else {
+                println!("\n{}", teller.summary(&judgement));
+            }
+            ExitCode::from(u8::from(!judgement.passed()))
+        }
+        Err(error) => {
+            complain(&error, lang);
+            ExitCode::from(CANNOT_BE_JUDGED)
         }
     }
 }

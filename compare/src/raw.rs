@@ -121,7 +121,8 @@ impl Raw {
     pub async fn websocket(target: Target) -> Result<Self> {
         let mut raw = Self::subscribe(target).await?;
         raw.read_until(b"\r\n\r\n").await?;
-        raw.read_until(br#"{"value":0,"version":0}"#).await?;
+        raw.read_until(b"\"version\":").await?;
+        raw.read_until(b"}").await?;
         Ok(raw)
     }
 
@@ -152,6 +153,15 @@ impl Raw {
         }
     }
 
+    /// The first bytes that come, or none when the server closes.
+    ///
+    /// # Errors
+    /// When the connection cannot be read for another reason.
+    pub async fn some(&mut self) -> Result<Vec<u8>> {
+        self.read_some().await?;
+        Ok(std::mem::take(&mut self.unread))
+    }
+
     /// Reads until the server has closed, for as long as it takes.
     ///
     /// # Errors
@@ -167,6 +177,19 @@ impl Raw {
     /// When it does not come.
     pub async fn read_until(&mut self, expected: &[u8]) -> Result<()> {
         limited(&expected.escape_ascii().to_string(), self.found(expected)).await?
+    }
+
+    /// Reads what stands between `start` and `end`, which is text.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn between(&mut self, start: &[u8], end: &[u8]) -> Result<String> {
+        self.read_until(start).await?;
+        while memmem::find(&self.unread, end).is_none() {
+            ensure!(limited("rest", self.read_some()).await?? > 0, "closed");
+        }
+        let length = memmem::find(&self.unread, end).unwrap_or_default();
+        Ok(String::from_utf8(self.unread.drain(..length).collect())?)
     }
 
     /// As [`Raw::read_until`], for as long as it takes.

@@ -155,7 +155,7 @@ impl Runtime {
         match self {
             Self::Rust => "rustc".into(),
             Self::Node => "node".into(),
-            Self::Bun => peers.join("node_modules/bun/bin/bun.exe"),
+            Self::Bun => peers.join("bun/node_modules/bun/bin/bun.exe"),
             Self::Python if cfg!(windows) => {
                 peers.join("python/.venv/Scripts/python.exe")
             }

@@ -17,13 +17,12 @@ use anyhow::{Context, Result, ensure};
 use chromiumoxide::cdp::browser_protocol::emulation::{
     MediaFeature, SetDeviceMetricsOverrideParams,
 };
-#[cfg(not(unix))]
-use common::cannot;
-use common::{in_order, trial};
+use common::{cannot, in_order, trial};
 use compare::{
     Lesson, Server, Target,
     browser::{SOON, Window},
     connect,
+    judge::{Needs, Stage},
     relay::{Network, Relay},
 };
 use libtest_mimic::Arguments;
@@ -33,11 +32,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::{sleep, timeout},
+    time::sleep,
 };
 
-/// How long a page may take to notice a server that says nothing: the lessons' heartbeats
-/// are 15 s apart, and a page waits for more than two.
+/// How long the client may take to notice what only its heartbeat, 30 s, can show.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Well before the 30 s after which lesson 4's heartbeat shows that something broke.
@@ -62,9 +60,7 @@ fn main() {
     }
     for lesson in Lesson::ALL {
         trial!(lesson;
-            pages_see_each_other,
             pages_survive_a_restart,
-            page_survives_a_503,
             page_speaks_both_languages,
             page_says_what_became_of_a_click,
             page_wakes_up,
@@ -74,52 +70,18 @@ fn main() {
             page_runs_no_injected_script,
             foreign_page_gets_nothing,
         );
-        #[cfg(unix)]
-        trial!(lesson; page_notices_a_frozen_server);
-        #[cfg(not(unix))]
-        trials.push(cannot(
-            format!("{lesson}::page_notices_a_frozen_server"),
-            "no signals",
-        ));
+        for stage in Stage::of_page(lesson) {
+            let name = format!("{lesson}::{}", stage.name);
+            trials.push(match stage.needs {
+                Needs::Signal if cfg!(not(unix)) => cannot(name, "no signals"),
+                _ => trial(name, move || stage.run(lesson.into())),
+            });
+        }
     }
-    trial!(Lesson::Polling; hidden_page_does_not_poll);
     trial!(Lesson::WebSocket; page_admits_an_unanswered_click);
     trial!(Lesson::SocketIo; page_notices_a_broken_upgrade, page_survives_a_failed_upgrade);
     let waits = ["notices_a_frozen_server", "notices_a_broken_upgrade", "wakes_up"];
     libtest_mimic::run(&arguments, in_order(trials, &waits)).exit();
-}
-
-async fn pages_see_each_other(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
-    let window = Window::open().await?;
-    let (one, two) = (
-        window.tab(server.target(), "en").await?,
-        window.tab(server.target(), "fr").await?,
-    );
-    one.is_live().await?;
-    two.is_live().await?;
-    let steps = [
-        (&one, "increment", 1),
-        (&two, "increment", 2),
-        (&one, "decrement", 1),
-        (&two, "reset", 0),
-    ];
-    for (tab, button, value) in steps {
-        tab.page.bring_to_front().await?;
-        tab.click(button).await?;
-        tab.shows(value).await?;
-        for other in [&one, &two] {
-            other.page.bring_to_front().await?;
-            other.shows(value).await?;
-        }
-    }
-    // The log shows what travelled, both ways.
-    for direction in ["up", "down"] {
-        let line = format!("#wire li[data-direction={direction}]");
-        one.until(SOON, &format!("document.querySelector('{line}') !== null")).await?;
-    }
-    one.no_trouble()?;
-    two.no_trouble()
 }
 
 async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {
@@ -156,55 +118,6 @@ async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// A proxy answers 503 while the server behind it is away. One such answer ends an
-/// `EventSource` for ever.
-async fn page_survives_a_503(lesson: Lesson) -> Result<()> {
-    let mut server = Server::start(lesson)?;
-    let address = server.target().address;
-    let window = Window::open().await?;
-    let tab = window.tab(server.target(), "en").await?;
-    tab.is_connected(lesson).await?;
-    server.kill()?;
-    tab.is_lost(SOON).await?;
-    let watch = "globalThis.states = new Set(); setInterval(() =>
-        states.add(document.querySelector('#status').dataset.state), 5); 1";
-    tab.evaluate(watch).await?;
-    let proxy = TcpListener::bind(address).await?;
-    for _answer in 0..2 {
-        let (mut client, _) =
-            timeout(SOON, proxy.accept()).await.context("no request")??;
-        let answer = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\
-            Connection: close\r\n\r\n";
-        client.write_all(answer.as_bytes()).await?;
-        client.shutdown().await?;
-    }
-    // The second 503 was answered after the page had seen the first.
-    let states = tab.evaluate("[...states].join()").await?;
-    ensure!(states == "lost", "between two times 503 the page was {states}");
-    drop(proxy);
-    let _server = Server::start_again(lesson, address)?;
-    tab.is_live().await?;
-    tab.click("increment").await?;
-    tab.shows(1).await
-}
-
-/// A stopped process looks like a broken network: connected, and silent.
-#[cfg(unix)]
-async fn page_notices_a_frozen_server(lesson: Lesson) -> Result<()> {
-    use nix::sys::signal::Signal;
-
-    let server = Server::start(lesson)?;
-    let window = Window::open().await?;
-    let tab = window.tab(server.target(), "en").await?;
-    tab.is_live().await?;
-    server.signal(Signal::SIGSTOP)?;
-    tab.is_lost(SILENCE).await?;
-    server.signal(Signal::SIGCONT)?;
-    tab.is_live().await?;
-    tab.click("increment").await?;
-    tab.shows(1).await
 }
 
 async fn page_speaks_both_languages(lesson: Lesson) -> Result<()> {
@@ -421,22 +334,6 @@ async fn foreign_page_gets_nothing(lesson: Lesson) -> Result<()> {
     let now = connect(server.target()).await?.next().await?;
     ensure!(now.version == 0, "another site's page changed the counter: {now:?}");
     Ok(())
-}
-
-async fn hidden_page_does_not_poll(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
-    let window = Window::open().await?;
-    let tab = window.tab(server.target(), "en").await?;
-    tab.is_live().await?;
-    tab.hide(&window).await?;
-    let polls = "document.querySelectorAll('#wire [data-direction=up]').length";
-    // The poll that was under way when the tab was hidden may still end.
-    sleep(Duration::from_millis(1500)).await;
-    let before = tab.evaluate(polls).await?;
-    sleep(Duration::from_secs(4)).await;
-    ensure!(tab.evaluate(polls).await? == before, "a hidden tab went on polling");
-    tab.show().await?;
-    tab.until(SOON, &format!("{polls} > {before}")).await
 }
 
 /// A WebSocket that breaks between `3probe` and `5`, while the client holds its polling back

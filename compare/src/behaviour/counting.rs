@@ -3,65 +3,85 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use compare::{
-    Bad, Client, Lesson, Outcome, Place, Running, Runtime, Server, Snapshot, Subject,
-    Target,
-    client::limited,
-    connect,
-    raw::{self, Raw},
-};
 use futures_util::future::{join_all, try_join_all};
-use reqwest::{StatusCode, header};
+use reqwest::header;
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::serving::get;
+use crate::{
+    Bad, Client, Lesson, Outcome, Place, Runtime, Snapshot, Target,
+    candidate::{Candidate, Started},
+    client::{limited, within},
+    connect,
+    contract::{Broken, expect},
+    raw::{self, Raw},
+};
 
 /// Well before the first heartbeat, which on some transports brings a snapshot too and
 /// would hide that one was lost.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-pub async fn first_snapshot_at_once(subject: Subject) -> Result<()> {
-    let server = Running::start(subject)?;
+/// M3, D1: whoever connects is told the state of the moment, at once.
+pub async fn first_snapshot_at_once(who: Candidate) -> Result<()> {
+    let server = who.start().await?;
+    let begin = server.begins().await?;
     let mut first = connect(server.target()).await?;
-    let snapshot =
-        timeout(AT_ONCE, first.next()).await.context("nothing at once")??;
-    ensure!(snapshot == Snapshot::new(0, 0));
+    expect(begin, within(AT_ONCE, "snapshot", first.next()).await??)?;
     first.send("increment").await?;
-    until(&mut *first, 1).await?;
-    let snapshot = timeout(AT_ONCE, newest(subject, &server, 1))
-        .await
-        .context("nothing at once")??;
-    ensure!(snapshot == Snapshot::new(1, 1));
+    let changed = until(&mut *first, begin.version + 1).await?;
+    let newcomer = newest(&who, &server, changed.version);
+    expect(changed, within(AT_ONCE, "snapshot", newcomer).await??)
+}
+
+/// M4, M8: each command does what it says, and is one version.
+pub async fn every_command(who: Candidate) -> Result<()> {
+    let server = who.start().await?;
+    let mut last = server.begins().await?;
+    let mut client = connect(server.target()).await?;
+    let steps = ["increment", "increment", "decrement", "reset", "reset", "decrement"];
+    for command in steps {
+        let value = match command {
+            "increment" => last.value + 1,
+            "decrement" => last.value - 1,
+            _ => 0,
+        };
+        let expected = Snapshot::new(value, last.version + 1);
+        let changed = async {
+            client.send(command).await?;
+            until(&mut *client, expected.version).await
+        };
+        last = changed.await.with_context(|| command)?;
+        expect(expected, last).with_context(|| command)?;
+    }
     Ok(())
 }
 
-pub async fn every_command(subject: Subject) -> Result<()> {
-    let server = Running::start(subject)?;
-    let mut client = connect(server.target()).await?;
-    let steps = [
-        ("increment", 1),
-        ("increment", 2),
-        ("decrement", 1),
-        ("reset", 0),
-        ("reset", 0),
-        ("decrement", -1),
-    ];
-    for (version, (command, value)) in (1..).zip(steps) {
-        client.send(command).await?;
-        let snapshot = until(&mut *client, version).await?;
-        ensure!(snapshot == Snapshot::new(value, version), "{command}: {snapshot:?}");
+/// Who clicks is not the only one who sees it.
+pub async fn change_reaches_the_others(who: Candidate) -> Result<()> {
+    let server = who.start().await?;
+    let mut last = server.begins().await?.version;
+    let mut clients = try_join_all((0..4).map(|_| connect(server.target()))).await?;
+    for client in &mut clients {
+        within(AT_ONCE, "snapshot", client.next()).await??;
+    }
+    for command in ["increment", "decrement"] {
+        clients[0].send(command).await?;
+        last += 1;
+        for client in &mut clients {
+            let told = within(AT_ONCE, "newer snapshot", until(&mut **client, last));
+            told.await?.with_context(|| command)?;
+        }
     }
     Ok(())
 }
 
 /// What a new client sees, once the instance that it reached knows of `version`: it may be
 /// a moment behind another.
-async fn newest(subject: Subject, running: &Running, version: u64) -> Result<Snapshot> {
-    let mut client = connect(running.target()).await?;
-    match subject.place {
-        Place::Alone => client.next().await,
-        Place::Shared | Place::Proxied => until(&mut *client, version).await,
+async fn newest(who: &Candidate, server: &Started, version: u64) -> Result<Snapshot> {
+    let mut client = connect(server.target()).await?;
+    match who.subject().map(|subject| subject.place) {
+        None | Some(Place::Alone) => client.next().await,
+        Some(Place::Shared | Place::Proxied) => until(&mut *client, version).await,
     }
 }
 
@@ -72,41 +92,52 @@ pub async fn until(client: &mut dyn Client, version: u64) -> Result<Snapshot> {
         let newer = async {
             loop {
                 let next = client.next().await?;
-                ensure!(next.version >= last.version, "{next:?} after {last:?}");
+                ensure!(
+                    next.version >= last.version,
+                    Broken::new(format!("no version before {last}"), next)
+                );
                 if next.version > last.version {
                     return Ok(next);
                 }
             }
         };
-        last = limited("newer version", newer).await??;
+        last = limited("newer snapshot", newer).await??;
     }
-    ensure!(last.version == version, "{last:?} is past version {version}");
+    ensure!(last.version == version, Broken::new(format!("version {version}"), last));
     Ok(last)
 }
 
-pub async fn concurrent_increments(subject: Subject) -> Result<()> {
+/// D6: simultaneous commands are all applied, once each.
+pub async fn concurrent_increments(who: Candidate) -> Result<()> {
     const CLIENTS: u64 = 20;
     const EACH: u64 = 50;
-    let server = Running::start(subject)?;
+    let server = who.start().await?;
+    let begin = server.begins().await?;
     let clients = join_all((0..CLIENTS).map(|_| connect(server.target()))).await;
     let finished = clients.into_iter().map(async |client| {
         let mut client = client?;
         for _ in 0..EACH {
             client.send("increment").await?;
         }
-        until(&mut *client, CLIENTS * EACH).await
+        until(&mut *client, begin.version + CLIENTS * EACH).await
     });
+    let expected = Snapshot::new(begin.value + 1000, begin.version + 1000);
     for last in try_join_all(finished).await? {
-        ensure!(last.value == 1000 && last.version == 1000, "{last:?}");
+        expect(expected, last)?;
     }
     Ok(())
 }
 
-pub async fn repeated_id_counts_once(subject: Subject) -> Result<()> {
-    let server = Running::start(subject)?;
+/// M10: a command that comes again under its id counts once.
+pub async fn repeated_id_counts_once(who: Candidate) -> Result<()> {
+    let server = who.start().await?;
+    let begin = server.begins().await?;
     let mut clients = try_join_all((0..4).map(|_| connect(server.target()))).await?;
-    let long = "é".repeat(32);
-    for id in ["a", "b", &long] {
+    // Where the server runs already, it may remember the ids of an earlier trial.
+    let unique = format!("{:016x}", fastrand::u64(..));
+    let ids =
+        ["a".to_owned() + &unique, "b".to_owned() + &unique, unique + &"é".repeat(24)];
+    for id in &ids {
         for client in &mut clients {
             for _ in 0..5 {
                 let command = json!({ "type": "increment", "id": id });
@@ -115,33 +146,36 @@ pub async fn repeated_id_counts_once(subject: Subject) -> Result<()> {
         }
     }
     // An id belongs to the first command that came with it, whatever comes later.
-    clients[0].send_text(json!({ "type": "reset", "id": "a" }).to_string()).await?;
+    clients[0].send_text(json!({ "type": "reset", "id": ids[0] }).to_string()).await?;
     clients[0].send("decrement").await?;
-    let last = until(&mut *clients[0], 4).await?;
-    ensure!(last == Snapshot::new(2, 4), "{last:?}");
-    Ok(())
+    let expected = Snapshot::new(begin.value + 2, begin.version + 4);
+    expect(expected, until(&mut *clients[0], expected.version).await?)
 }
 
-pub async fn a_follower_sees_the_last_value(subject: Subject) -> Result<()> {
-    let server = Running::start(subject)?;
+/// D2: no change is lost to a client that connects while it happens.
+pub async fn a_follower_sees_the_last_value(who: Candidate) -> Result<()> {
+    let server = who.start().await?;
+    let begin = server.begins().await?;
     // A client that connects while the counter changes must not miss the last change: the
     // gap between reading and subscribing would lose it.
     let mut sender = connect(server.target()).await?;
     sender.next().await?;
-    for version in 1..=100 {
+    for version in begin.version + 1..=begin.version + 100 {
         let (sent, followed) = tokio::join!(sender.send("increment"), async {
             let mut follower = connect(server.target()).await?;
-            timeout(AT_ONCE, until(&mut *follower, version)).await?
+            within(AT_ONCE, "newest snapshot", until(&mut *follower, version)).await?
         });
         sent?;
-        followed.with_context(|| format!("version {version} never came"))?;
+        followed.with_context(|| format!("version {version}"))?;
     }
     Ok(())
 }
 
-pub async fn stalled_client_delays_nobody(subject: Subject) -> Result<()> {
+/// D5: a client that does not read delays nobody.
+pub async fn stalled_client_delays_nobody(who: Candidate) -> Result<()> {
     const CHANGES: u64 = 2000;
-    let server = Running::start(subject)?;
+    let server = who.start().await?;
+    let begin = server.begins().await?;
     let mut stalled = Raw::subscribe(server.target()).await?;
     let mut reader = connect(server.target()).await?;
     let mut sender = connect(server.target()).await?;
@@ -153,7 +187,7 @@ pub async fn stalled_client_delays_nobody(subject: Subject) -> Result<()> {
             }
             Ok::<_, anyhow::Error>(())
         },
-        until(&mut *reader, CHANGES),
+        until(&mut *reader, begin.version + CHANGES),
     );
     sent?;
     read?;
@@ -176,59 +210,71 @@ fn closes(lesson: Lesson, bad: Bad) -> Option<&'static str> {
     }
 }
 
-/// What a peer's Socket.IO library settles before the peer sees the event: its JSON parser
-/// keeps the last of two fields with one name, and python-socketio drops a packet that it
-/// cannot parse.
-fn unseen(subject: Subject, bad: Bad) -> bool {
-    subject.lesson == Lesson::SocketIo
-        && match subject.runtime {
-            Runtime::Node | Runtime::Bun => bad == Bad::Twice,
-            Runtime::Python => matches!(bad, Bad::Twice | Bad::NotJson | Bad::Nested),
-            Runtime::Rust => false,
+/// What a Socket.IO library settles before its user sees the event: its JSON parser keeps
+/// the last of two fields with one name, and python-socketio drops a packet that it cannot
+/// parse. Of anybody's server nobody knows which library it stands on.
+fn unseen(who: &Candidate, bad: Bad) -> bool {
+    who.lesson == Lesson::SocketIo
+        && match who.subject().map(|subject| subject.runtime) {
+            Some(Runtime::Rust) => false,
+            Some(Runtime::Node | Runtime::Bun) => bad == Bad::Twice,
+            Some(Runtime::Python) | None => {
+                matches!(bad, Bad::Twice | Bad::NotJson | Bad::Nested)
+            }
         }
 }
 
-pub async fn bad_input_changes_nothing(subject: Subject) -> Result<()> {
-    let server = Running::start(subject)?;
-    let mut accepted = 0;
-    for bad in Bad::ALL.into_iter().filter(|&bad| !unseen(subject, bad)) {
-        let mut client = connect(server.target()).await?;
-        client.next().await?;
-        let outcome = client.send_bad(bad).await.with_context(|| format!("{bad:?}"))?;
-        match (closes(subject.lesson, bad), outcome) {
-            (Some(expected), Outcome::Closed(how)) => {
-                ensure!(how == expected, "{bad:?} closed with {how:?}");
+/// M15, M16: what is refused changes nothing, and the connection stays where it can.
+pub async fn bad_input_changes_nothing(who: Candidate) -> Result<()> {
+    let server = who.start().await?;
+    let mut last = server.begins().await?;
+    for bad in Bad::ALL.into_iter().filter(|&bad| !unseen(&who, bad)) {
+        let tried = async {
+            let mut client = connect(server.target()).await?;
+            client.next().await?;
+            let outcome = client.send_bad(bad).await?;
+            match (closes(who.lesson, bad), outcome) {
+                (Some(expected), Outcome::Closed(how)) => expect(expected, &*how)?,
+                (None, Outcome::Refused(sentence)) => {
+                    ensure!(
+                        sentence.contains(' '),
+                        Broken::new("a sentence", sentence)
+                    );
+                    // The connection is as good as before.
+                    client.send("reset").await?;
+                    last = Snapshot::new(0, last.version + 1);
+                    expect(last, until(&mut *client, last.version).await?)?;
+                }
+                (Some(expected), Outcome::Refused(sentence)) => {
+                    bail!(Broken::new(format!("close {expected}"), sentence))
+                }
+                (None, Outcome::Closed(how)) => {
+                    bail!(Broken::new("a refusal", format!("close {how}")))
+                }
             }
-            (None, Outcome::Refused(sentence)) => {
-                ensure!(sentence.contains(' '), "{bad:?} says only {sentence:?}");
-                // The connection is as good as before.
-                client.send("reset").await.with_context(|| format!("after {bad:?}"))?;
-                accepted += 1;
-                until(&mut *client, accepted)
-                    .await
-                    .with_context(|| format!("{bad:?}"))?;
-            }
-            (_, outcome) => bail!("{bad:?}: {outcome:?}"),
-        }
-        let now = newest(subject, &server, accepted).await?;
-        ensure!(now == Snapshot::new(0, accepted), "{bad:?} made {now:?}");
+            expect(last, newest(&who, &server, last.version).await?)
+        };
+        tried.await.with_context(|| bad.to_string())?;
     }
     Ok(())
 }
 
 /// What a client knows of one run says nothing of the next: neither the name of a state nor
 /// the id of a command.
-pub async fn restart_matches_nothing_old(subject: Subject) -> Result<()> {
-    let mut server = Server::start(subject)?;
-    let target = server.target();
-    let old = first_change(target).await?;
+pub async fn restart_matches_nothing_old(who: Candidate) -> Result<()> {
+    let mut server = who.start().await?;
+    let old = first_change(server.target()).await?;
     server.kill()?;
-    let _server = Server::start_again(subject, target.address)?;
+    server.start_again().await?;
+    let target = server.target();
     let new = first_change(target).await?;
-    ensure!(old.is_none() || old != new, "{old:?} in two runs");
-    if let (Lesson::Polling, Some(old)) = (subject.lesson, old) {
+    if let (Some(old), Some(new)) = (&old, new) {
+        ensure!(*old != new, Broken::new("a name of its own", "the same in two runs"));
+    }
+    if let (Lesson::Polling, Some(old)) = (who.lesson, old) {
         let answer = get(target, "/counter", &[("if-none-match", &old)]).await?;
-        ensure!(answer.status() == StatusCode::OK, "{answer:?}");
+        let status = answer.status().as_u16();
+        expect(200, status).context("If-None-Match of the run before")?;
     }
     Ok(())
 }
@@ -237,8 +283,7 @@ pub async fn restart_matches_nothing_old(subject: Subject) -> Result<()> {
 /// state that it made, where the transport has names.
 async fn first_change(target: Target) -> Result<Option<String>> {
     let mut client = connect(target).await?;
-    let first = client.next().await?;
-    ensure!(first == Snapshot::new(0, 0), "a new run begins with {first:?}");
+    expect(Snapshot::new(0, 0), client.next().await?).context("a new run")?;
     let command = json!({ "type": "increment", "id": "the same" });
     client.send_text(command.to_string()).await?;
     until(&mut *client, 1).await?;

@@ -3,38 +3,47 @@
 use std::collections::HashSet;
 
 use anyhow::{Result, ensure};
-use compare::{Lesson, Server, connect, raw};
 
 use super::serving::get;
+use crate::{
+    candidate::Candidate,
+    connect,
+    contract::{Broken, expect},
+    raw,
+};
 
 /// The headers that keep an event stream unbuffered, and its ids.
-pub async fn head_and_ids(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
+pub async fn head_and_ids(who: Candidate) -> Result<()> {
+    let server = who.start().await?;
+    let target = server.target();
     let answer =
-        get(server.target(), "/events", &[("accept-encoding", "gzip, br, zstd")])
-            .await?;
+        get(target, "/events", &[("accept-encoding", "gzip, br, zstd")]).await?;
     let header = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok());
-    ensure!(header("content-type") == Some("text/event-stream"), "{answer:?}");
-    ensure!(header("cache-control") == Some("no-cache"), "{answer:?}");
-    ensure!(header("x-accel-buffering") == Some("no"), "{answer:?}");
-    ensure!(header("content-encoding").is_none(), "{answer:?}");
-    let before = raw::first_event_id(server.target()).await?;
-    ensure!(
-        raw::first_event_id(server.target()).await? == before,
-        "one state, two ids"
-    );
-    connect(server.target()).await?.send("reset").await?;
-    ensure!(
-        raw::first_event_id(server.target()).await? != before,
-        "two states, one id"
-    );
+    let expected = [
+        ("content-type", Some("text/event-stream")),
+        ("cache-control", Some("no-cache")),
+        ("x-accel-buffering", Some("no")),
+        ("content-encoding", None),
+    ];
+    for (name, value) in expected {
+        let line = |value: Option<&str>| format!("{name}: {}", value.unwrap_or("none"));
+        expect(line(value), line(header(name)))?;
+    }
+    let before = raw::first_event_id(target).await?;
+    let again = raw::first_event_id(target).await?;
+    ensure!(before == again, Broken::new("one id for one state", "two"));
+    connect(target).await?.send("reset").await?;
+    let after = raw::first_event_id(target).await?;
+    ensure!(before != after, Broken::new("another id for another state", "the same"));
     let mut pauses = HashSet::new();
     for _ in 0..8 {
-        let pause = raw::first_line_after(server.target(), b"\nretry: ").await?;
-        ensure!((1000..2000).contains(&pause.parse::<u32>()?), "retry: {pause}");
+        let pause = raw::first_line_after(target, b"\nretry: ").await?;
+        let drawn = pause.parse().is_ok_and(|pause| (1000..2000).contains(&pause));
+        ensure!(drawn, Broken::new("retry: 1000 to 1999", format!("retry: {pause}")));
         pauses.insert(pause);
     }
     // One chance in a thousand each: eight alike would be no chance.
-    ensure!(pauses.len() > 1, "every client would come back after {pauses:?} ms");
+    let alike = || Broken::new("a retry drawn for each stream", "the same eight times");
+    ensure!(pauses.len() > 1, alike());
     Ok(())
 }

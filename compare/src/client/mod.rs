@@ -10,9 +10,9 @@ pub mod socketio;
 mod sse;
 mod websocket;
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use async_trait::async_trait;
 use polling::Polling;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use sse::Events;
 use tokio::time::timeout;
 use websocket::Frames;
 
-use crate::{Bad, Lesson, Outcome, Snapshot, Target};
+use crate::{Bad, Lesson, Outcome, Snapshot, Target, contract::Broken};
 
 /// How long a client waits for anything before it gives up: far more than a slow machine
 /// needs, and less than for ever.
@@ -62,15 +62,60 @@ pub async fn connect(target: Target) -> Result<Box<dyn Client>> {
     })
 }
 
+tokio::task_local! {
+    static PATIENCE: Duration;
+}
+
+/// Does something in which nothing is waited for longer than `limit`, instead of [`LIMIT`].
+pub async fn patient<T>(limit: Duration, future: impl Future<Output = T>) -> T {
+    PATIENCE.scope(limit, future).await
+}
+
 /// Waits for `future`, but not for ever.
 ///
 /// # Errors
-/// After [`LIMIT`], saying that it waited for `what`.
+/// [`Late`] after [`LIMIT`], saying that it waited for `what`.
 pub async fn limited<T>(what: &str, future: impl Future<Output = T>) -> Result<T> {
-    timeout(LIMIT, future).await.with_context(|| format!("no {what} within {LIMIT:?}"))
+    within(PATIENCE.try_with(|limit| *limit).unwrap_or(LIMIT), what, future).await
 }
 
-fn error_of(message: &Value) -> Option<String> {
+/// Waits for `future` no longer than `limit`.
+///
+/// # Errors
+/// [`Late`] after that, saying that it waited for `what`.
+pub async fn within<T>(
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = T>,
+) -> Result<T> {
+    let late = |_| Late { what: what.to_owned(), limit };
+    Ok(timeout(limit, future).await.map_err(late)?)
+}
+
+/// Something did not come in time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Late {
+    /// What was waited for.
+    pub what: String,
+    /// For how long.
+    pub limit: Duration,
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no {} within {:?}", self.what, self.limit)
+    }
+}
+
+impl Error for Late {}
+
+/// The sentence of a refusal.
+fn refusal(text: &str) -> Result<String> {
+    sentence(text).ok_or_else(|| Broken::new(r#"{"error":"…"}"#, text).into())
+}
+
+fn sentence(text: &str) -> Option<String> {
+    let message: Value = serde_json::from_str(text).ok()?;
     let error = message.as_object().filter(|fields| fields.len() == 1)?.get("error")?;
     Some(error.as_str()?.to_owned())
 }

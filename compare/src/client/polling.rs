@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use async_trait::async_trait;
 use reqwest::{StatusCode, header};
-use serde_json::Value;
 use tokio::time::sleep;
 
-use super::{Client, error_of, limited};
-use crate::{Bad, Outcome, Snapshot, Target};
+use super::{Client, limited, refusal};
+use crate::{Bad, Outcome, Snapshot, Target, contract::Broken};
 
 /// How often the client asks.
 const POLL: Duration = Duration::from_millis(50);
@@ -31,28 +30,37 @@ impl Post {
         Ok(Self { http, url: target.url("/counter") })
     }
 
-    async fn send(&self, body: Vec<u8>) -> Result<(StatusCode, Value)> {
+    async fn send(&self, body: Vec<u8>) -> Result<(StatusCode, String)> {
         let request = self.http.post(&self.url).body(body);
         let request = request.header(header::CONTENT_TYPE, "application/json");
         let response = limited("answer", request.send()).await??;
-        Ok((response.status(), response.json().await?))
+        let status = response.status();
+        Ok((status, limited("body", response.text()).await??))
     }
 
     pub(super) async fn command(&self, command: String) -> Result<()> {
         let (status, answer) = self.send(command.into()).await?;
-        ensure!(status == StatusCode::OK, "{status} {answer}");
-        serde_json::from_value::<Snapshot>(answer)?;
+        expect_status(StatusCode::OK, status, &answer)?;
+        Snapshot::read(&answer)?;
         Ok(())
     }
 
     pub(super) async fn bad(&self, bad: Bad) -> Result<Outcome> {
         let (status, answer) = self.send(bad.bytes()).await?;
-        let expected = if bad == Bad::TooLong { 413 } else { 400 };
-        ensure!(status == expected, "{status} {answer}");
-        let error =
-            error_of(&answer).with_context(|| format!("not a refusal: {answer}"))?;
-        Ok(Outcome::Refused(error))
+        let expected = match bad {
+            Bad::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        expect_status(expected, status, &answer)?;
+        Ok(Outcome::Refused(refusal(&answer)?))
     }
+}
+
+fn expect_status(expected: StatusCode, status: StatusCode, body: &str) -> Result<()> {
+    if status == expected {
+        return Ok(());
+    }
+    Err(Broken::new(expected, format!("{status} {body}")).into())
 }
 
 pub(super) struct Polling {
@@ -83,10 +91,13 @@ impl Client for Polling {
                 if let Some(etag) = &self.etag {
                     request = request.header(header::IF_NONE_MATCH, etag);
                 }
-                let response = request.send().await?.error_for_status()?;
-                if response.status() == StatusCode::OK {
+                let response = request.send().await?;
+                let status = response.status();
+                if status != StatusCode::NOT_MODIFIED {
                     self.etag = response.headers().get(header::ETAG).cloned();
-                    let snapshot: Snapshot = response.json().await?;
+                    let text = response.text().await?;
+                    expect_status(StatusCode::OK, status, &text)?;
+                    let snapshot = Snapshot::read(&text)?;
                     match &mut self.newest {
                         Some(newest) if snapshot.version < *newest => {}
                         Some(newest) => {

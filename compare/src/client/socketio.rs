@@ -13,10 +13,10 @@ use serde_json::Value;
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 use super::{
-    Client, error_of, limited,
+    Client, limited, refusal,
     websocket::{WebSocket, raw_text},
 };
-use crate::{Bad, Outcome, Snapshot, Target};
+use crate::{Bad, Outcome, Snapshot, Target, contract::Broken};
 
 /// A command as an event that asks for the acknowledgement `id` (Socket.IO protocol 5,
 /// "Event").
@@ -97,16 +97,19 @@ impl Packets {
 
 fn snapshot(packet: &str) -> Result<Option<Snapshot>> {
     let Some(event) = packet.strip_prefix("42") else { return Ok(None) };
-    let (name, snapshot): (String, Snapshot) = serde_json::from_str(event)?;
-    ensure!(name == "counter", "{packet}");
-    Ok(Some(snapshot))
+    match serde_json::from_str::<(String, Snapshot)>(event) {
+        Ok((name, snapshot)) if name == "counter" => Ok(Some(snapshot)),
+        _ => {
+            Err(Broken::new(r#"42["counter",{"value":0,"version":0}]"#, packet).into())
+        }
+    }
 }
 
 #[async_trait]
 impl Client for Packets {
     async fn send_text(&mut self, command: String) -> Result<()> {
         let answer = self.emit(&command).await?.context("closed")?;
-        serde_json::from_value::<Snapshot>(answer)?;
+        Snapshot::read(&answer.to_string())?;
         Ok(())
     }
 
@@ -142,12 +145,7 @@ impl Client for Packets {
             }
         };
         Ok(match answer {
-            Some(answer) => {
-                let error = error_of(&answer);
-                Outcome::Refused(
-                    error.with_context(|| format!("not a refusal: {answer}"))?,
-                )
-            }
+            Some(answer) => Outcome::Refused(refusal(&answer.to_string())?),
             None => Outcome::Closed(self.end.to_owned()),
         })
     }

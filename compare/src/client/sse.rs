@@ -1,13 +1,13 @@
 //! Server-Sent Events: one answer that never ends, and a POST for each command.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream::BoxStream};
 use reqwest::header;
 use sse_stream::{Sse, SseByteStream};
 
 use super::{Client, limited, polling::Post};
-use crate::{Bad, Outcome, Snapshot, Target};
+use crate::{Bad, Outcome, Snapshot, Target, contract::expect};
 
 pub(super) struct Events {
     post: Post,
@@ -18,9 +18,14 @@ impl Events {
     pub(super) async fn connect(target: Target) -> Result<Self> {
         let post = Post::new(target)?;
         let request = post.http.get(target.url("/events"));
-        let response = limited("answer", request.send()).await??.error_for_status()?;
+        let response = limited("answer", request.send()).await??;
         let kind = response.headers().get(header::CONTENT_TYPE);
-        ensure!(kind.is_some_and(|kind| kind == "text/event-stream"), "{kind:?}");
+        let kind =
+            kind.and_then(|kind| kind.to_str().ok()).unwrap_or("no Content-Type");
+        let kind = format!("{}, {kind}", response.status());
+        // Parameters may follow (RFC 9110, section 8.3.1).
+        let kind = kind.split(';').next().unwrap_or_default().trim_end();
+        expect("200 OK, text/event-stream", kind)?;
         let events = SseByteStream::new(response.bytes_stream());
         Ok(Self { post, events: events.map(|event| Ok(event?)).boxed() })
     }
@@ -38,7 +43,7 @@ impl Client for Events {
                 let event = self.events.next().await.context("end of the stream")??;
                 // A heartbeat is an event of its own name.
                 if let (Some(data), None) = (event.data, event.event) {
-                    return Ok(serde_json::from_str(&data)?);
+                    return Snapshot::read(&data);
                 }
             }
         };

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Client, error_of, limited};
+use super::{Client, limited, sentence};
 use crate::{Bad, Outcome, Snapshot, Target};
 
 pub(super) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -53,7 +53,7 @@ impl Client for Frames {
         let snapshot = async {
             loop {
                 match self.frame().await? {
-                    Message::Text(text) => return Ok(serde_json::from_str(&text)?),
+                    Message::Text(text) => return Snapshot::read(&text),
                     Message::Ping(_) | Message::Pong(_) => {}
                     other => bail!("unexpected {other:?}"),
                 }
@@ -73,12 +73,10 @@ impl Client for Frames {
         let outcome = async {
             loop {
                 match self.frame().await? {
-                    Message::Text(text) => {
-                        match error_of(&serde_json::from_str(&text)?) {
-                            Some(error) => return Ok(Outcome::Refused(error)),
-                            None => self.early.push_back(serde_json::from_str(&text)?),
-                        }
-                    }
+                    Message::Text(text) => match sentence(&text) {
+                        Some(error) => return Ok(Outcome::Refused(error)),
+                        None => self.early.push_back(Snapshot::read(&text)?),
+                    },
                     Message::Close(Some(why)) => {
                         return Ok(Outcome::Closed(u16::from(why.code).to_string()));
                     }
@@ -91,13 +89,15 @@ impl Client for Frames {
     }
 
     async fn farewell(&mut self) -> Result<String> {
-        loop {
-            if let Message::Close(why) = self.frame().await? {
-                return Ok(
-                    why.map_or(String::new(), |why| u16::from(why.code).to_string())
-                );
+        let close = async {
+            loop {
+                if let Message::Close(why) = self.frame().await? {
+                    return Ok(why
+                        .map_or(String::new(), |why| u16::from(why.code).to_string()));
+                }
             }
-        }
+        };
+        limited("close frame", close).await?
     }
 }
 

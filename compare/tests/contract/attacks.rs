@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use compare::{
     Lesson, Server, Snapshot,
+    behaviour::{counting::until, serving::get},
     client::{LIMIT, limited},
     connect,
     process::Process,
@@ -17,8 +18,6 @@ use compare::{
 };
 use futures_util::future::try_join_all;
 use tokio::time::timeout;
-
-use super::{counting::until, serving::get};
 
 /// A request that every lesson answers with 200.
 const STYLE: &str = "GET /style.css HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";

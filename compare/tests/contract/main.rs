@@ -7,17 +7,21 @@
 mod attacks;
 #[path = "../common/mod.rs"]
 mod common;
-mod counting;
 mod polling;
 mod serving;
 mod socketio;
-mod sse;
-mod stopping;
 mod tools;
 mod websocket;
 
 use common::{cannot, in_order, placed, trial};
-use compare::{Lesson, Place, Runtime, Subject};
+#[cfg(unix)]
+use compare::behaviour::stopping;
+use compare::{
+    Lesson, Place, Runtime, Subject,
+    behaviour::websocket::{RUDE, rude},
+    candidate::Candidate,
+    judge::{Needs, Stage},
+};
 use libtest_mimic::{Arguments, Trial};
 
 /// What a transport cannot do, and why; everything else each must do.
@@ -31,37 +35,23 @@ const CANNOT: [(Lesson, &str, &str); 3] = [
 /// what a list needs, its trials are listed as ignored, with the reason.
 macro_rules! behaviours {
     ($trials:ident of $what:ty: $($room:ident::$name:ident),* $(,)?) => {
-        fn $trials(subject: $what) -> Vec<Trial> {
-            vec![$(of(subject, stringify!($name), move || $room::$name(subject))),*]
+        fn $trials(who: $what) -> Vec<Trial> {
+            vec![$({
+                let tried = who.clone();
+                of(who.clone(), stringify!($name), move || $room::$name(tried))
+            }),*]
         }
     };
     ($trials:ident of $what:ty, on $system:meta or $why:literal: $($room:ident::$name:ident),* $(,)?) => {
         #[cfg($system)]
         behaviours![$trials of $what: $($room::$name),*];
         #[cfg(not($system))]
-        fn $trials(subject: $what) -> Vec<Trial> {
-            let name = |name: &str| format!("{}::{name}", Subject::from(subject));
+        fn $trials(who: $what) -> Vec<Trial> {
+            let name = |name: &str| format!("{}::{name}", Candidate::from(who.clone()));
             vec![$(cannot(name(stringify!($name)), $why)),*]
         }
     };
 }
-
-// What the peers that the lessons are measured beside must do as well.
-behaviours![every_server of Subject:
-    counting::first_snapshot_at_once,
-    counting::every_command,
-    counting::concurrent_increments,
-    counting::repeated_id_counts_once,
-    counting::a_follower_sees_the_last_value,
-    counting::stalled_client_delays_nobody,
-    counting::bad_input_changes_nothing,
-    serving::foreign_origin_is_refused,
-];
-
-// What must be so as long as the counter lives in the process.
-behaviours![one_process of Subject:
-    counting::restart_matches_nothing_old,
-];
 
 behaviours![every_lesson of Lesson:
     serving::foreign_host_is_refused,
@@ -72,7 +62,6 @@ behaviours![every_lesson of Lesson:
     serving::page_in_both_languages,
     serving::page_files,
     serving::odd_requests_are_refused,
-    serving::heartbeat,
     serving::vanished_client_is_dropped,
     attacks::last_command_counts,
     attacks::every_request_is_answered,
@@ -93,18 +82,17 @@ behaviours![full_disk of Lesson, on target_os = "linux" or "no /dev/full":
 ];
 
 // The contract names a time for these, so nothing else may run on the machine meanwhile.
-behaviours![told_to_end of Lesson, on unix or "no signals":
+behaviours![told_to_end of Candidate, on unix or "no signals":
     stopping::interrupt_tells_the_clients,
     stopping::terminate_tells_the_clients,
 ];
 
 behaviours![polling of Lesson:
-    polling::not_modified,
+    polling::poll_is_short,
     polling::media_types,
 ];
 
 behaviours![sse of Lesson:
-    sse::head_and_ids,
     polling::media_types,
 ];
 
@@ -126,28 +114,52 @@ behaviours![joining of Lesson, on unix or "no signals":
 ];
 
 fn of<F: Future<Output = anyhow::Result<()>>>(
-    subject: impl Into<Subject>,
+    who: impl Into<Candidate>,
     name: &'static str,
     run: impl FnOnce() -> F + Send + 'static,
 ) -> Trial {
-    let subject = subject.into();
-    if subject.runtime != Runtime::Rust {
-        return trial(format!("peer {subject}::{name}"), run).with_ignored_flag(true);
-    }
-    match CANNOT.iter().find(|(l, n, _)| (*l, *n) == (subject.lesson, name)) {
-        Some((_, _, why)) => cannot(format!("{subject}::{name}"), why),
-        None => trial(format!("{subject}::{name}"), run),
+    let who = who.into();
+    match CANNOT.iter().find(|(l, n, _)| (*l, *n) == (who.lesson, name)) {
+        Some((_, _, why)) => cannot(format!("{who}::{name}"), why),
+        None => trial(format!("{who}::{name}"), run),
     }
 }
 
-fn alone(subject: Subject) -> Vec<Trial> {
-    every_server(subject).into_iter().chain(one_process(subject)).collect()
+/// The stages by which anybody's server is judged.
+fn stages(subject: Subject, tried: impl Fn(&Stage) -> bool) -> Vec<Trial> {
+    let stages = Stage::of(subject.lesson).iter().filter(|stage| tried(stage));
+    let prefix = if subject.runtime == Runtime::Rust { "" } else { "peer " };
+    let trials = stages.map(|stage| {
+        let name = format!("{prefix}{subject}::{}", stage.name);
+        trial(name, move || stage.run(subject.into()))
+    });
+    trials.collect()
 }
 
-/// A peer does what the lessons do, or is named as missing. `--ignored peer` runs these.
+/// All but what [`told_to_end`] tries when nothing else runs.
+fn alone(lesson: Lesson) -> Vec<Trial> {
+    let mut trials = stages(lesson.into(), |stage| stage.needs != Needs::Signal);
+    // It is no stage where no connection stays open, and that is said.
+    let said =
+        |(of, name, _): &&(Lesson, &str, &str)| *of == lesson && *name == "heartbeat";
+    let declared = CANNOT.iter().filter(said);
+    trials.extend(
+        declared.map(|(_, name, why)| cannot(format!("{lesson}::{name}"), why)),
+    );
+    trials
+}
+
+/// What each peer does as the lessons do; those on Node.js, the lessons' twins, do all of it.
+/// `--ignored peer` runs these; a peer that is not installed is named as missing.
 fn peer(subject: Subject, asked: bool) -> Vec<Trial> {
+    let measured =
+        |stage: &Stage| matches!(stage.needs, Needs::Nothing | Needs::Process);
+    let twin = subject.runtime == Runtime::Node;
     match subject.command() {
-        Ok(_) => alone(subject),
+        Ok(_) => {
+            let trials = stages(subject, |stage| twin || measured(stage)).into_iter();
+            trials.map(|trial| trial.with_ignored_flag(true)).collect()
+        }
         Err(reason) => {
             if asked {
                 println!("missing: peer {subject}: {reason}");
@@ -155,6 +167,10 @@ fn peer(subject: Subject, asked: bool) -> Vec<Trial> {
             Vec::new()
         }
     }
+}
+
+fn every_server(subject: Subject) -> Vec<Trial> {
+    stages(subject, |stage| stage.needs == Needs::Nothing)
 }
 
 /// What a lesson does alone it does with several instances.
@@ -169,9 +185,9 @@ fn particular(lesson: Lesson) -> Vec<Trial> {
         Lesson::Polling => polling(lesson),
         Lesson::Sse => sse(lesson).into_iter().chain(spinning(lesson)).collect(),
         Lesson::WebSocket => {
-            let rude = websocket::RUDE.map(|(name, bytes, code)| {
+            let rude = RUDE.map(|(name, bytes, code)| {
                 let name = format!("{lesson}::{name}");
-                trial(name, move || websocket::rude(bytes(), code))
+                trial(name, move || rude(lesson.into(), bytes(), code))
             });
             websocket(lesson).into_iter().chain(rude).collect()
         }
@@ -187,7 +203,7 @@ fn main() {
     arguments.test_threads = arguments.test_threads.or(Some(12));
     let mut all = vec![trial("relay::disturbs", tools::relay_disturbs)];
     for lesson in Lesson::ALL {
-        all.extend(alone(lesson.into()));
+        all.extend(alone(lesson));
         all.extend(every_lesson(lesson));
         all.extend(particular(lesson));
         all.extend(stopped(lesson));
@@ -203,7 +219,7 @@ fn main() {
     ];
     let together = libtest_mimic::run(&arguments, in_order(all, &waits));
     arguments.test_threads = Some(1);
-    let alone = Lesson::ALL.into_iter().flat_map(told_to_end).collect();
+    let alone = Lesson::ALL.into_iter().map(Into::into).flat_map(told_to_end).collect();
     let alone = libtest_mimic::run(&arguments, alone);
     together.exit_if_failed();
     alone.exit();

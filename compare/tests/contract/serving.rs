@@ -1,51 +1,16 @@
 //! What a lesson does as a server of HTTP: whom it lets in, what it serves, what it says
 //! when it cannot start, and whom it drops.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use compare::{
-    Lesson, Running, Server, Snapshot, Subject, Target,
+    Lesson, Server, Snapshot,
+    behaviour::serving::{get, sensitive},
     client::{LIMIT, limited},
     connect,
-    raw::{self, Raw, frame},
+    raw::{self, Raw},
 };
 use reqwest::{StatusCode, header};
 use tokio::time::timeout;
-
-/// What another site's page could try: each command and each handshake.
-fn sensitive(lesson: Lesson) -> &'static [(&'static str, &'static str)] {
-    match lesson {
-        Lesson::Polling => &[("GET", "/counter"), ("POST", "/counter")],
-        Lesson::Sse => &[("GET", "/events"), ("POST", "/counter")],
-        Lesson::WebSocket => &[("GET", "/ws")],
-        Lesson::SocketIo => &[
-            ("GET", "/socket.io/?EIO=4&transport=polling"),
-            ("GET", "/socket.io/?EIO=4&transport=websocket"),
-        ],
-    }
-}
-
-pub async fn foreign_origin_is_refused(subject: Subject) -> Result<()> {
-    let server = Running::start(subject)?;
-    let port = server.target().address.port();
-    let foreign = [
-        "http://example.org".to_owned(),
-        format!("http://example.org:{port}"),
-        "http://127.0.0.1".to_owned(),
-        format!("http://127.0.0.1:{port}.example.org"),
-        "null".to_owned(),
-        String::new(),
-    ];
-    for (method, path) in sensitive(subject.lesson) {
-        for origin in &foreign {
-            let status =
-                raw::status(server.target(), method, path, Some(origin)).await?;
-            ensure!(status == 403, "{method} {path} from {origin:?}: {status}");
-        }
-    }
-    let now = connect(server.target()).await?.next().await?;
-    ensure!(now == Snapshot::new(0, 0), "{now:?}");
-    Ok(())
-}
 
 /// DNS rebinding: the name of another site was made to point to this machine.
 pub async fn foreign_host_is_refused(lesson: Lesson) -> Result<()> {
@@ -222,41 +187,10 @@ pub async fn odd_requests_are_refused(lesson: Lesson) -> Result<()> {
     Ok(())
 }
 
-pub async fn heartbeat(lesson: Lesson) -> Result<()> {
-    let server = Server::start(lesson)?;
-    let mut silent = Raw::subscribe(server.target()).await?;
-    let expected: &[u8] = match lesson {
-        Lesson::Polling => bail!("declared as impossible"),
-        Lesson::Sse => b"\nevent: heartbeat\ndata:\n\n",
-        Lesson::WebSocket => &[0x89, 0],
-        Lesson::SocketIo => &[0x81, 1, b'2'],
-    };
-    silent.read_until(expected).await.context("no heartbeat")?;
-    if lesson == Lesson::SocketIo {
-        // That one comes with the connection; the next one keeps the interval.
-        silent.write(&frame(0x81, b"3")).await?;
-        silent.read_until(expected).await.context("no second heartbeat")?;
-    }
-    Ok(())
-}
-
 pub async fn vanished_client_is_dropped(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     // It reads all it gets and never answers a ping, like a machine behind a proxy that
     // has not noticed that the machine is gone.
     let mut vanished = Raw::subscribe(server.target()).await?;
     timeout(3 * LIMIT, vanished.closed()).await.context("still connected")?
-}
-
-pub async fn get(
-    target: Target,
-    path: &str,
-    headers: &[(&str, &str)],
-) -> Result<reqwest::Response> {
-    let http = reqwest::Client::builder().no_proxy().build()?;
-    let mut request = http.get(target.url(path));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    Ok(limited("answer", request.send()).await??)
 }

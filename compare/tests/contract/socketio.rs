@@ -6,13 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use compare::{
     Lesson, Server, Target,
+    behaviour::serving::get,
     client::limited,
     raw::{HANDSHAKE, Raw, frame, request},
 };
 use reqwest::{Method, StatusCode};
 use tokio::time::sleep;
-
-use super::serving::get;
 
 /// Opens a session of Engine.IO by long polling, and returns its id.
 async fn open_session(target: Target) -> Result<String> {

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Result, ensure};
 use compare::{
     Lesson, Server,
+    behaviour::counting::until,
     client::limited,
     connect,
     relay::{Network, Relay},
@@ -20,8 +21,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-
-use super::counting::until;
 
 /// The relay does what it says, so that a drill that passes means something.
 pub async fn relay_disturbs() -> Result<()> {

@@ -1,0 +1,102 @@
+//! What is handed in to be judged: a folder, a program with its arguments, an address, or
+//! nothing, for the lesson itself.
+
+use std::{
+    env, fs,
+    net::ToSocketAddrs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::{Lesson, candidate::Candidate, language::sentence, program::CommandLine};
+
+/// Reads whom to judge from the command line: nothing for the lesson itself, an address, a
+/// folder, or a program with its arguments.
+///
+/// # Errors
+/// A [`Sentence`] when there is no such folder or address, or a folder does not build.
+pub fn candidate(lesson: Lesson, words: &[String]) -> Result<Candidate> {
+    let [first, ..] = words else { return Ok(lesson.into()) };
+    if let Some(address) = first.strip_prefix("http://") {
+        let address = address.trim_end_matches('/');
+        let unknown = || {
+            sentence(
+                format!(
+                    "« {first} » n’est pas une adresse telle que http://127.0.0.1:3000"
+                ),
+                format!("“{first}” is not an address such as http://127.0.0.1:3000"),
+            )
+        };
+        let addresses = address.to_socket_addrs().map_err(|_| unknown())?;
+        // The suite's bytes go over IPv4.
+        let address = addresses.into_iter().find(|address| address.is_ipv4());
+        return Ok(Candidate::running(lesson, address.ok_or_else(unknown)?));
+    }
+    let folder = Path::new(first);
+    if words.len() == 1 && folder.is_dir() {
+        return folder_command(folder).map(|line| Candidate::program(lesson, line));
+    }
+    let words = words.iter().map(Into::into).collect();
+    Ok(Candidate::program(lesson, CommandLine::new(words)))
+}
+
+/// What runs the server in a folder: Cargo builds one with a `Cargo.toml`, Node.js runs
+/// `server.mjs`.
+///
+/// # Errors
+/// When it has neither, or does not build.
+pub fn folder_command(folder: &Path) -> Result<CommandLine> {
+    if folder.join("Cargo.toml").is_file() {
+        let binary = build(folder)?;
+        return Ok(CommandLine::new(vec![binary.into()]));
+    }
+    if folder.join("server.mjs").is_file() {
+        let line = CommandLine::new(vec!["node".into(), "server.mjs".into()]);
+        return Ok(line.from_folder(folder));
+    }
+    let folder = folder.display();
+    bail!(sentence(
+        format!(
+            "{folder} n’a ni Cargo.toml ni server.mjs : donnez la commande qui le lance"
+        ),
+        format!(
+            "{folder} has neither Cargo.toml nor server.mjs: give the command that runs it"
+        ),
+    ))
+}
+
+/// Builds the server in a folder with a `Cargo.toml`, and returns its program.
+///
+/// # Errors
+/// A [`Sentence`] when it does not build; Cargo has said why.
+pub fn build(folder: &Path) -> Result<PathBuf> {
+    let mut cargo =
+        Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--message-format", "json-render-diagnostics"]);
+    cargo.current_dir(folder).stderr(Stdio::inherit());
+    // In the workspace of `my`, all its members have a say in what is built.
+    if let Ok(exercise) = fs::read_to_string(folder.join("EXERCISE"))
+        && let Some((lesson, _)) = exercise.split_once('/')
+    {
+        cargo.args(["--quiet", "--workspace", "--bin", &format!("my-{lesson}")]);
+    }
+    let output = cargo.output().context("cannot run cargo")?;
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let messages = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let programs: Vec<PathBuf> = messages
+        .filter_map(|message: Value| Some(message["executable"].as_str()?.into()))
+        .collect();
+    match programs.into_iter().next_back() {
+        Some(program) if output.status.success() => Ok(program),
+        _ => {
+            let folder = folder.display();
+            bail!(sentence(
+                format!("{folder} ne se compile pas : voyez ce que dit Cargo"),
+                format!("{folder} does not build: see what Cargo says"),
+            ))
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The judge, and the exercises proved both ways: each starter builds and fails at its own
+//! stages and at no other, and each solution passes them all.
+//!
+//! `cargo test -p compare --test exercises 02-sse` tries one lesson's.
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use common::{cannot, in_order, trial};
+use compare::{
+    Lesson,
+    candidate::Candidate,
+    exercise::{self, Code, Exercise},
+    judge::{self, Needs, Stage},
+    language::Language,
+    program::CommandLine,
+    submission,
+};
+use libtest_mimic::{Arguments, Trial};
+use serde_json::Value;
+
+fn main() -> Result<()> {
+    let mut arguments = Arguments::from_args();
+    // Most of these wait for a heartbeat, or for one that does not come.
+    arguments.test_threads = arguments.test_threads.or(Some(10));
+    let mut trials = Vec::new();
+    for (name, words, says) in UNFIT {
+        trials.push(trial(format!("judge::{name}"), move || unfit(words, says)));
+    }
+    trials.push(trial("judge::nothing_stays", nothing_stays));
+    trials.push(trial("judge::french_too", french_too));
+    trials.push(trial("judge::what_runs_already", what_runs_already));
+    for lesson in Lesson::ALL {
+        trials
+            .push(trial(format!("solution {lesson}"), move || passes(lesson, vec![])));
+        let twin = format!("solution {lesson} (Node.js)");
+        let words = vec!["node".into(), exercise::twin(lesson).display().to_string()];
+        trials.push(on_node(lesson, twin, move || passes(lesson, words)));
+    }
+    for exercise in Exercise::all()? {
+        let Exercise { name, lesson, .. } = exercise.clone();
+        if exercise.hole(Code::Rust).is_some() {
+            let tried = exercise.clone();
+            trials.push(trial(format!("starter {name}"), move || {
+                starter(tried, Code::Rust)
+            }));
+        }
+        if exercise.hole(Code::Js).is_some() {
+            let title = format!("starter {name} (Node.js)");
+            trials.push(on_node(lesson, title, move || starter(exercise, Code::Js)));
+        }
+    }
+    libtest_mimic::run(&arguments, in_order(trials, &["heartbeat", "transport"]))
+        .exit();
+}
+
+/// A trial that takes Node.js and, for two lessons, its packages.
+fn on_node<F: Future<Output = Result<()>>>(
+    lesson: Lesson,
+    name: String,
+    run: impl FnOnce() -> F + Send + 'static,
+) -> Trial {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/node_modules");
+    let needs = matches!(lesson, Lesson::WebSocket | Lesson::SocketIo);
+    match needs && !packages.is_dir() {
+        true => cannot(name, "run `npm ci` in compare/peers"),
+        false => trial(name, run),
+    }
+}
+
+/// What cannot be judged: its name, what is judged, and what is said about it.
+const UNFIT: [(&str, &[&str], &str); 9] = [
+    ("no_such_program", &["no-such-program"], "does not start"),
+    ("no_server_in_the_folder", &["shared/assets"], "neither Cargo.toml nor server.mjs"),
+    ("no_address", &["http://nowhere"], "is not an address"),
+    ("nobody_there", &["http://127.0.0.1:1"], "the connection fails"),
+    (
+        "ends_at_once",
+        &["node", "-e", "console.log('I cannot'); process.exit(3)"],
+        "I cannot",
+    ),
+    (
+        "listens_elsewhere",
+        &["node", "-e", "require('net').createServer().listen(0, '127.0.0.1')"],
+        "does not listen on 127.0.0.1:",
+    ),
+    (
+        "answers_garbage",
+        &[
+            "node",
+            "-e",
+            "const s = require('net').createServer((c) => { c.on('error', () => {}); \
+          c.write('I am no server of HTTP') }); s.listen(process.env.PORT, process.env.HOST)",
+        ],
+        "I am no server of HTTP",
+    ),
+    (
+        "never_answers",
+        &[
+            "node",
+            "-e",
+            "const s = require('net').createServer((c) => c.on('error', () => {})); \
+          s.listen(process.env.PORT, process.env.HOST)",
+        ],
+        "nothing comes within 5 s",
+    ),
+    (
+        "writes_for_ever",
+        &["node", "-e", "for (;;) require('fs').writeSync(1, 'x'.repeat(65536))"],
+        "does not listen on 127.0.0.1:",
+    ),
+];
+
+fn check(lesson: Lesson, options: &[&str], words: &[String]) -> Result<Output> {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_compare"));
+    check.arg("check").arg(lesson.name()).args(options).args(words);
+    check.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    Ok(check.stdin(Stdio::null()).output()?)
+}
+
+/// One clear sentence, exit code 2, and soon.
+async fn unfit(words: &[&str], says: &str) -> Result<()> {
+    let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+    let started = Instant::now();
+    let output = check(Lesson::Sse, &["--lang", "en"], &words)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.code() == Some(2), "{:?} {said}", output.status);
+    ensure!(said.contains(says), "{said}");
+    ensure!(said.len() < 3000, "{} bytes are no sentence", said.len());
+    // Ten seconds are the most that is waited; a busy machine has as many again.
+    ensure!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
+    Ok(())
+}
+
+/// A program that starts another one, which leaves its group: both are ended.
+async fn nothing_stays() -> Result<()> {
+    if cfg!(not(target_os = "linux")) {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("pid");
+    let child = "setTimeout(() => {}, 1e9)";
+    let script = format!(
+        "const child = require('child_process').spawn(process.execPath, ['-e', {child:?}], \
+         {{ detached: true, stdio: 'ignore' }}); child.unref(); \
+         require('fs').writeFileSync({file:?}, String(child.pid)); setTimeout(() => {{}}, 1e9)"
+    );
+    unfit(&["node", "-e", &script], "does not listen").await?;
+    let pid = fs::read_to_string(&file)?;
+    let alive = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Whoever adopts it may not have buried it yet.
+    ensure!(alive.is_empty() || alive.contains(") Z "), "{pid} is alive: {alive}");
+    Ok(())
+}
+
+async fn french_too() -> Result<()> {
+    let output =
+        check(Lesson::Sse, &["--lang", "fr"], &["no-such-program".to_owned()])?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(said.contains("ne démarre pas"), "{said}");
+    Ok(())
+}
+
+/// A server that runs already is judged, but for its end, and goes on.
+async fn what_runs_already() -> Result<()> {
+    let server = Candidate::from(Lesson::WebSocket).start().await?;
+    for _twice in 0..2 {
+        let words = vec![server.target().url("")];
+        let output = check(Lesson::WebSocket, &["--json", "--lang", "en"], &words)?;
+        let judged: Value = serde_json::from_slice(&output.stdout)?;
+        ensure!(output.status.success(), "{judged:#}");
+        let entries = judged["stages"].as_array().context("no stages")?;
+        for (entry, stage) in entries.iter().zip(Stage::of(Lesson::WebSocket)) {
+            let ends = matches!(stage.needs, Needs::Process | Needs::Signal);
+            let expected = if ends { "not judged" } else { "passed" };
+            ensure!(entry["status"] == expected, "{entry:#}");
+        }
+    }
+    Ok(())
+}
+
+async fn passes(lesson: Lesson, words: Vec<String>) -> Result<()> {
+    let output = check(lesson, &["--all", "--json", "--lang", "en"], &words)?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let judged: Value = serde_json::from_slice(&output.stdout).with_context(|| said)?;
+    ensure!(output.status.success(), "{judged:#}");
+    let signals = if cfg!(unix) { 24 } else { 22 };
+    ensure!(judged["points"] == signals && judged["of"] == signals, "{judged:#}");
+    Ok(())
+}
+
+/// A folder of its own for each starter, beside those of students.
+fn folder(exercise: &Exercise, code: Code) -> PathBuf {
+    let name = exercise.name.replace('/', "-");
+    exercise::my().join(".proof").join(format!("{name}-{code:?}"))
+}
+
+/// Builds the starter, and returns what runs it.
+fn built(exercise: &Exercise, code: Code) -> Result<CommandLine> {
+    // All of one lesson are built under one name, and copied before the next.
+    static ONE: Mutex<()> = Mutex::new(());
+    let my = folder(exercise, code);
+    let started = exercise.start(code, &my, true)?;
+    if code == Code::Js {
+        return submission::folder_command(&started);
+    }
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let program = submission::build(&started)?;
+    let copy = my.join(program.file_name().context("no name")?);
+    fs::copy(program, &copy)?;
+    Ok(CommandLine::new(vec![copy.into()]))
+}
+
+/// The starter fails exactly as its data says.
+async fn starter(exercise: Exercise, code: Code) -> Result<()> {
+    let line = built(&exercise, code)?;
+    let failing: Vec<&str> = exercise.stages.iter().map(|stage| stage.name).collect();
+    let judged = judged(&exercise, &line).await?;
+    let failed = |judged: &Value| -> Vec<String> {
+        let entries = judged["stages"].as_array().cloned().unwrap_or_default();
+        let failed = entries.into_iter().filter(|entry| entry["status"] == "failed");
+        failed
+            .map(|entry| entry["name"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    ensure!(failed(&judged) == failing, "not {failing:?}: {judged:#}");
+    page(&exercise, &line).await?;
+    let _ = fs::remove_dir_all(folder(&exercise, code));
+    Ok(())
+}
+
+async fn judged(exercise: &Exercise, line: &CommandLine) -> Result<Value> {
+    let candidate = Candidate::program(exercise.lesson, line.clone());
+    let tried = Stage::of(exercise.lesson);
+    let judgement = judge::judge(&candidate, tried, true, |_, _| {}).await?;
+    Ok(judge::json(&judgement, Language::English))
+}
+
+/// The same for what only a browser shows, on the stages that the data names.
+async fn page(exercise: &Exercise, line: &CommandLine) -> Result<()> {
+    for stage in Stage::of_page(exercise.lesson) {
+        if exercise.browser.iter().any(|name| name == stage.name) {
+            let candidate = Candidate::program(exercise.lesson, line.clone());
+            let passed = stage.run(candidate).await.is_ok();
+            ensure!(!passed, "{} passes {}", exercise.name, stage.name);
+        }
+    }
+    Ok(())
+}
