@@ -70,6 +70,12 @@ hint NAME *NUMBER:
 solution NAME *OPTIONS:
     @cargo run --quiet --bin compare -- solution {{ NAME }} {{ OPTIONS }}
 
+# Grade a class: a folder with one sub-folder for each student; `just grade --help`
+[group('write a transport')]
+[no-cd]
+grade *OPTIONS:
+    @cargo run --quiet --bin compare -- grade {{ OPTIONS }}
+
 # Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
 [group('follow the course')]
 drill NAME LESSON: (client LESSON) (browser "--quiet")

@@ -208,10 +208,10 @@ impl Started {
                 bail!("it is not ours to end")
             }
         };
-        let code = |code: Option<i32>| code.map_or("none".into(), |c| c.to_string());
-        expect(
-            format!("exit code {}", code(Some(0))),
-            format!("exit code {}", code(status.code())),
-        )
+        let ended = status.code().map_or_else(
+            || "ended by the signal".to_owned(),
+            |code| format!("exit code {code}"),
+        );
+        expect("exit code 0", &*ended)
     }
 }

@@ -363,6 +363,16 @@ fn imports(server: &str, folder: &Path) -> Result<String> {
         ))
 }
 
+/// A file of a student's folder for Node.js, as its imports read from this folder.
+///
+/// # Errors
+/// When the folder is not in the project.
+pub fn moved(text: &str, folder: &Path) -> Result<String> {
+    let inside = folder.strip_prefix(root()).context("not in the project")?;
+    let up = "../".repeat(inside.components().count());
+    Ok(text.replace("\"../../compare/peers/", &format!("\"{up}compare/peers/")))
+}
+
 /// A copy of a lesson's folder that builds where it stands, under a name of its own.
 fn lesson_copy(lesson: Lesson, folder: &Path) -> Result<()> {
     let from = root().join(lesson.name());
@@ -407,7 +417,11 @@ fn slashes(path: &Path) -> Result<String> {
     Ok(path.trim_start_matches(r"\\?\").replace('\\', "/"))
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder, without what npm put there.
+///
+/// # Errors
+/// When something cannot be read or written.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -518,6 +532,51 @@ pub fn list(language: Language) -> Result<String> {
         let (kind, title) = (exercise.kind.name(language), exercise.title.of(language));
         text.push_str(&format!(
             "{mark} {name:<28} {kind:<10} {minutes:>3} min  {codes:<10}  {title}\n"
+        ));
+    }
+    Ok(text)
+}
+
+/// The exercises of a lesson, or of all, as a table of the book: from what is observed to
+/// what is written.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn table(lesson: Option<Lesson>, language: Language) -> Result<String> {
+    let say = |fr, en| language.say(fr, en);
+    let mut text = say(
+        "| Exercice | Ce qu’on y fait | Minutes | En | Ce qui échoue au départ |\n",
+        "| Exercise | What is done | Minutes | In | What fails at the start |\n",
+    )
+    .to_owned();
+    text.push_str("|---|---|---|---|---|\n");
+    let is_wanted = |exercise: &Exercise| lesson.is_none_or(|it| it == exercise.lesson);
+    for exercise in Exercise::all()?.into_iter().filter(is_wanted) {
+        let (kind, title) = (exercise.kind.name(language), exercise.title.of(language));
+        let code = match (&exercise.rust, &exercise.js) {
+            (Some(_), Some(_)) => "Rust, JavaScript",
+            (Some(hole), None) if hole.file.ends_with(".js") => "JavaScript",
+            (Some(_), None) => "Rust",
+            (None, Some(_)) => "JavaScript",
+            (None, None) => "–",
+        };
+        let mut failing: Vec<String> =
+            exercise.stages.iter().map(|stage| format!("`{}`", stage.name)).collect();
+        failing.extend(exercise.browser.iter().map(|name| format!("`{name}`")));
+        let all = Stage::of(exercise.lesson).len();
+        let failing = match failing.len() {
+            0 => "–".to_owned(),
+            few @ 1..=3 => failing[..few].join(", "),
+            most if most == all => say("tout", "all").to_owned(),
+            more => match language {
+                Language::French => format!("{more} étapes sur {all}"),
+                Language::English => format!("{more} stages of {all}"),
+            },
+        };
+        let Exercise { name, minutes, .. } = exercise;
+        text.push_str(&format!(
+            "| `{name}` | {kind}{} {title} | {minutes} | {code} | {failing} |\n",
+            say("\u{a0}:", ":")
         ));
     }
     Ok(text)

@@ -22,6 +22,8 @@
 //! | [`judge`] | Which clause does a server break, and what is told about it? |
 //! | [`submission`] | What is handed in to be judged, and how is it built? |
 //! | [`exercise`] | What does a student write, and what fails without it? |
+//! | [`questions`] | What can be asked about what travelled, and what is the answer? |
+//! | [`grade`] | What is a class's work worth? |
 //! | [`chromium`] | Which browser is started? Needs the feature `browser`. |
 //! | [`browser`] | What does a real page do? Needs the feature `browser`. |
 //! | [`drills`] | What does each transport do when it is disturbed? Needs `browser`. |
@@ -44,11 +46,13 @@ pub mod contract;
 #[cfg(feature = "browser")]
 pub mod drills;
 pub mod exercise;
+pub mod grade;
 pub mod judge;
 pub mod language;
 pub mod measure;
 pub mod process;
 pub mod program;
+pub mod questions;
 pub mod raw;
 pub mod relay;
 pub mod report;

@@ -5,7 +5,7 @@ use std::{
     env,
     io::{self, IsTerminal},
     net::Ipv4Addr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{self, ExitCode},
 };
 
@@ -14,19 +14,26 @@ use clap::{Parser, Subcommand};
 use compare::{
     Cluster, Lesson, Place, Server,
     cluster::{CONFIGURATION, Nginx, is_taken},
-    exercise::{self, Code, Exercise},
+    exercise::{self, Code, Exercise, Kind},
+    grade::grade,
     judge::{self, Stage, Status},
-    language::{Language, Sentence},
+    language::{Language, Sentence, sentence},
     measure::{self, Options, floor::Floor, scale},
+    questions,
     relay::Relay,
-    submission, wire,
+    submission,
+    wire::{self, Transcript},
 };
 #[cfg(feature = "browser")]
 use compare::{
     chromium,
     drills::{Drill, Teller},
 };
-use tokio::{runtime::Builder, task::LocalSet};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    runtime::Builder,
+    task::LocalSet,
+};
 
 #[derive(Parser)]
 #[command(about)]
@@ -106,6 +113,28 @@ enum Command {
         #[arg(long)]
         js: bool,
     },
+    /// Judges the work of a class: each sub-folder is a student's, and has a folder for each
+    /// lesson, such as 02-sse, or 02-sse-js. Writes a table and a page for each student
+    Grade {
+        /// The folder of the class
+        folder: PathBuf,
+        /// Where the table and the pages go
+        #[arg(long, default_value = "grades")]
+        to: PathBuf,
+        /// Which lessons are asked for
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "01-polling,02-sse,03-websocket"
+        )]
+        lessons: Vec<Lesson>,
+        /// What the oral questions are drawn by
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// French or English, instead of the system's language
+        #[arg(long)]
+        lang: Option<Language>,
+    },
     /// Runs several instances of a lesson that share their counter in Redis, behind nginx,
     /// until Ctrl-C; nginx listens on `PORT`, or else on 8080
     Cluster {
@@ -179,7 +208,22 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Exercise { name, js, overwrite, lang } => {
             let lang = lang.unwrap_or_else(Language::of_the_system);
-            start(name.as_deref(), code(js), overwrite, lang)
+            let observe = |name: &str| {
+                Exercise::named(name)
+                    .ok()
+                    .filter(|exercise| exercise.kind == Kind::Observe)
+            };
+            match name.as_deref().and_then(observe) {
+                Some(exercise) => many()?.block_on(observed(&exercise, lang)),
+                None => start(name.as_deref(), code(js), overwrite, lang),
+            }
+        }
+        Command::Grade { folder, to, lessons, seed, lang } => {
+            let lang = lang.unwrap_or_else(Language::of_the_system);
+            let tell = |name: &str, mark: f64| println!("{name}: {mark:.1} / 12");
+            many()?.block_on(unless_stopped(async move {
+                grade(&folder, &to, &lessons, seed, lang, tell).await
+            }))
         }
         Command::Hint { name, number, lang } => {
             let lang = lang.unwrap_or_else(Language::of_the_system);
@@ -236,6 +280,45 @@ fn start(
     let exercise = Exercise::named(name)?;
     exercise.start(code, &exercise::my(), overwrite)?;
     print!("{}", exercise.told(code, lang));
+    Ok(())
+}
+
+/// Records what travels while a student looks at the lesson, and asks about it.
+async fn observed(exercise: &Exercise, lang: Language) -> Result<()> {
+    let stopped = stopped()?;
+    let lesson = exercise.lesson;
+    let server = Server::start(lesson)?;
+    let transcript = Transcript::default();
+    let tap = wire::tap(lesson, false, transcript.clone());
+    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    let url = relay.before(server.target()).url("");
+    let say = |fr, en| lang.say(fr, en);
+    println!("{}\n\n{}\n", exercise.title.of(lang), exercise.task.of(lang));
+    println!("{} {url}", say("À ouvrir :", "Open"));
+    println!("{}", say("puis Entrée, ici", "then press Enter, here"));
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    tokio::select! {
+        line = lines.next_line() => line?.context("no terminal")?,
+        () = stopped => bail!("told to end"),
+    };
+    let recorded = transcript.text();
+    println!("{recorded}");
+    let drawn = questions::draw(lesson, &recorded, fastrand::u64(..), usize::MAX);
+    let Some((question, number)) =
+        drawn.iter().find_map(|question| Some((question, question.number?)))
+    else {
+        bail!(sentence(
+            "rien à demander sur cet échange : ouvrez la page, cliquez, puis Entrée",
+            "nothing to ask about this exchange: open the page, click, then press Enter",
+        ));
+    };
+    println!("{}", question.ask.of(lang));
+    let answer = lines.next_line().await?.context("no answer")?;
+    if answer.trim().parse() == Ok(number) {
+        println!("{} {}", say("Juste.", "Right."), question.key.of(lang));
+        return exercise::remember(exercise);
+    }
+    println!("{} {}", say("Non.", "No."), question.key.of(lang));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus},
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,11 @@ impl Process {
         let child =
             command.spawn().with_context(|| format!("cannot run {program:?}"))?;
         Ok(Self(child))
+    }
+
+    /// Its standard input, once, if it is piped.
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.0.stdin.take()
     }
 
     /// Its standard output, once, if it is piped.

@@ -1,6 +1,6 @@
 //! Bytes on a socket, for what no library would send or leave unread.
 
-use std::net::SocketAddr;
+use std::{io::Cursor, net::SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use memchr::memmem;
@@ -8,6 +8,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
 };
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 
 use crate::{
     Lesson, Target,
@@ -192,6 +193,33 @@ impl Raw {
         Ok(String::from_utf8(self.unread.drain(..length).collect())?)
     }
 
+    /// Reads whole frames from a server (RFC 6455, section 5.2) until one begins with
+    /// `first`, and returns its payload. What was read before must end with a frame.
+    ///
+    /// # Errors
+    /// When the server closes first, with its code if there is one.
+    pub async fn frame(&mut self, first: u8) -> Result<Vec<u8>> {
+        loop {
+            let mut cursor = Cursor::new(&self.unread[..]);
+            let header = FrameHeader::parse(&mut cursor)?;
+            let start = usize::try_from(cursor.position())?;
+            let end = header.map(|(_, length)| start.saturating_add(length as usize));
+            match end.filter(|end| *end <= self.unread.len()) {
+                Some(end) => {
+                    let frame: Vec<u8> = self.unread.drain(..end).collect();
+                    let payload = frame[start..].to_vec();
+                    if frame[0] == first {
+                        return Ok(payload);
+                    }
+                    let code =
+                        payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+                    ensure!(frame[0] != 0x88, "close {}", code.unwrap_or(1005));
+                }
+                None => ensure!(self.read_some().await? > 0, "the connection ended"),
+            }
+        }
+    }
+
     /// As [`Raw::read_until`], for as long as it takes.
     ///
     /// # Errors
@@ -321,7 +349,7 @@ pub async fn status(
 /// # Errors
 /// When none comes.
 pub async fn first_event_id(target: Target) -> Result<String> {
-    first_line_after(target, b"\nid: ").await
+    first_line_after(target, b"\nid:").await
 }
 
 /// The rest of the first line of a new stream that begins with `start`.
@@ -335,7 +363,7 @@ pub async fn first_line_after(target: Target, start: &[u8]) -> Result<String> {
         ensure!(limited("line", stream.read_some()).await?? > 0, "closed");
     }
     let line = stream.unread.split(|byte| *byte == b'\n').next().context("no line")?;
-    Ok(String::from_utf8(line.to_vec())?)
+    Ok(String::from_utf8(line.to_vec())?.trim().to_owned())
 }
 
 /// A masked frame (RFC 6455, section 5.2) of up to 65 535 bytes, whose first byte is

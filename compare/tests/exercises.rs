@@ -6,7 +6,8 @@
 mod common;
 
 use std::{
-    fs,
+    env, fs,
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::Mutex,
@@ -16,12 +17,15 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use common::{cannot, in_order, trial};
 use compare::{
-    Lesson,
+    Lesson, Target,
     candidate::Candidate,
+    connect,
     exercise::{self, Code, Exercise},
     judge::{self, Needs, Stage},
     language::Language,
+    process::Process,
     program::CommandLine,
+    report::chapter,
     submission,
 };
 use libtest_mimic::{Arguments, Trial};
@@ -38,6 +42,11 @@ fn main() -> Result<()> {
     trials.push(trial("judge::nothing_stays", nothing_stays));
     trials.push(trial("judge::french_too", french_too));
     trials.push(trial("judge::what_runs_already", what_runs_already));
+    trials.push(trial("tables", tables));
+    trials.push(trial("grade", grade));
+    for lesson in Lesson::ALL {
+        trials.push(trial(format!("{lesson}/observe"), move || observe(lesson)));
+    }
     for lesson in Lesson::ALL {
         trials
             .push(trial(format!("solution {lesson}"), move || passes(lesson, vec![])));
@@ -79,7 +88,11 @@ fn on_node<F: Future<Output = Result<()>>>(
 /// What cannot be judged: its name, what is judged, and what is said about it.
 const UNFIT: [(&str, &[&str], &str); 9] = [
     ("no_such_program", &["no-such-program"], "does not start"),
-    ("no_server_in_the_folder", &["shared/assets"], "neither Cargo.toml nor server.mjs"),
+    (
+        "no_server_in_the_folder",
+        &["shared/assets"],
+        "neither Cargo.toml nor server.mjs",
+    ),
     ("no_address", &["http://nowhere"], "is not an address"),
     ("nobody_there", &["http://127.0.0.1:1"], "the connection fails"),
     (
@@ -253,5 +266,92 @@ async fn page(exercise: &Exercise, line: &CommandLine) -> Result<()> {
             ensure!(!passed, "{} passes {}", exercise.name, stage.name);
         }
     }
+    Ok(())
+}
+
+/// The tables of exercises in the book; `UPDATE=1` writes them anew.
+async fn tables() -> Result<()> {
+    let chapters = Lesson::ALL.map(|lesson| (lesson.name(), Some(lesson)));
+    for (chapter, lesson) in chapters.into_iter().chain([("teaching", None)]) {
+        let table = |language| exercise::table(lesson, language).unwrap_or_default();
+        if env::var_os("UPDATE").is_some() {
+            chapter::write_between(chapter, "exercises", table)?;
+        }
+        let old =
+            "UPDATE=1 cargo test -p compare --test exercises tables writes it anew";
+        chapter::stands_between(chapter, "exercises", table).context(old)?;
+    }
+    Ok(())
+}
+
+/// A class of four: one who is done, one who hangs, one who writes for ever, one who hands
+/// nothing in. Each costs only his own mark, and the same class has the same page twice.
+async fn grade() -> Result<()> {
+    let class = tempfile::tempdir()?;
+    let hand_in = |name: &str, text: &str| -> Result<()> {
+        let folder = class.path().join(name).join("01-polling-js");
+        fs::create_dir_all(&folder)?;
+        Ok(fs::write(folder.join("server.mjs"), text)?)
+    };
+    let done = fs::read_to_string(exercise::twin(Lesson::Polling))?;
+    let done = done.replace("\"./", "\"../../compare/peers/node/");
+    hand_in(
+        "done",
+        &done
+            .replace("\"../c", "\"../../compare/peers/c")
+            .replace("\"../h", "\"../../compare/peers/h"),
+    )?;
+    hand_in("hangs", "for (;;) {}")?;
+    hand_in("writes", "for (;;) console.log('again and again and again');")?;
+    fs::create_dir_all(class.path().join("nothing, at all"))?;
+    let pages = class.path().join(".pages");
+    let run = || -> Result<String> {
+        let mut grade = Command::new(env!("CARGO_BIN_EXE_compare"));
+        grade.arg("grade").arg(class.path()).arg("--to").arg(&pages);
+        let output =
+            grade.args(["--lessons", "01-polling", "--lang", "fr"]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.success(), "{said}");
+        Ok(fs::read_to_string(pages.join("grades.csv"))?)
+    };
+    let table = run()?;
+    let full = if cfg!(unix) { ("24", "12,0") } else { ("22", "11,0") };
+    let expected = format!(
+        "étudiant,01-polling,note sur 12\ndone,{},\"{}\"\nhangs,0,\"0,0\"\n\
+         \"nothing, at all\",0,\"0,0\"\nwrites,0,\"0,0\"\n",
+        full.0, full.1
+    );
+    ensure!(table == expected, "{table}");
+    let page = fs::read_to_string(pages.join("done.md"))?;
+    ensure!(page.contains("Questions d’oral"), "{page}");
+    let hangs = fs::read_to_string(pages.join("hangs.md"))?;
+    ensure!(hangs.contains("n’écoute pas sur"), "{hangs}");
+    Ok(())
+}
+
+/// What travels is recorded, and a wrong answer to the question about it is told the right
+/// one: a number, followed by why.
+async fn observe(lesson: Lesson) -> Result<()> {
+    let mut observe = Command::new(env!("CARGO_BIN_EXE_compare"));
+    observe.args(["exercise", &format!("{lesson}/observe"), "--lang", "en"]);
+    observe.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = Process::spawn(&mut observe)?;
+    let mut stdin = process.stdin().context("no input")?;
+    let mut lines = BufReader::new(process.stdout().context("no output")?).lines();
+    let mut line = |starts: &[&str]| -> Result<String> {
+        let is_wanted =
+            |line: &String| starts.iter().any(|start| line.starts_with(start));
+        let found = lines.by_ref().map_while(Result::ok).find(is_wanted);
+        found.with_context(|| format!("no line {starts:?}"))
+    };
+    let address = line(&["Open http://"])?;
+    let address = address.trim_start_matches("Open http://").parse()?;
+    connect(Target::new(lesson, address)).await?.next().await?;
+    writeln!(stdin)?;
+    line(&["“", "How"])?;
+    writeln!(stdin, "what?")?;
+    let told = line(&["No. "])?;
+    let key = told.trim_start_matches("No. ").split(':').next().unwrap_or_default();
+    ensure!(key.trim().parse::<u64>().is_ok(), "{told}");
     Ok(())
 }

@@ -54,20 +54,27 @@ pub async fn foreign_origin_is_refused(who: Candidate) -> Result<()> {
 pub async fn heartbeat(who: Candidate) -> Result<()> {
     let server = who.start().await?;
     let mut silent = Raw::subscribe(server.target()).await?;
-    let expected: &[u8] = match who.lesson {
+    match who.lesson {
         Lesson::Polling => bail!("declared as impossible"),
-        Lesson::Sse => b"\nevent: heartbeat\ndata:\n\n",
-        Lesson::WebSocket => &[0x89, 0],
-        Lesson::SocketIo => &[0x81, 1, b'2'],
-    };
-    let connected = Instant::now();
-    within(LIMIT, "heartbeat", silent.found(expected)).await??;
-    if who.lesson == Lesson::SocketIo && connected.elapsed() < LIMIT / 2 {
-        // One may come with the connection; the next one keeps the interval.
-        silent.write(&frame(0x81, b"3")).await?;
-        within(LIMIT, "second heartbeat", silent.found(expected)).await??;
+        Lesson::Sse => {
+            let event = silent.found(b"heartbeat\ndata:");
+            within(LIMIT, "event: heartbeat", event).await?
+        }
+        Lesson::WebSocket => {
+            silent.read_until(b"\r\n\r\n").await?;
+            within(LIMIT, "ping", silent.frame(0x89)).await?.map(|_payload| ())
+        }
+        Lesson::SocketIo => {
+            let (ping, connected) = (&[0x81, 1, b'2'], Instant::now());
+            within(LIMIT, "packet 2", silent.found(ping)).await??;
+            if connected.elapsed() > LIMIT / 2 {
+                return Ok(());
+            }
+            // One may come with the connection; the next one keeps the interval.
+            silent.write(&frame(0x81, b"3")).await?;
+            within(LIMIT, "second packet 2", silent.found(ping)).await?
+        }
     }
-    Ok(())
 }
 
 /// What a GET of this path is answered.

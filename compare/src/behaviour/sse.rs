@@ -37,7 +37,7 @@ pub async fn head_and_ids(who: Candidate) -> Result<()> {
     ensure!(before != after, Broken::new("another id for another state", "the same"));
     let mut pauses = HashSet::new();
     for _ in 0..8 {
-        let pause = raw::first_line_after(target, b"\nretry: ").await?;
+        let pause = raw::first_line_after(target, b"\nretry:").await?;
         let drawn = pause.parse().is_ok_and(|pause| (1000..2000).contains(&pause));
         ensure!(drawn, Broken::new("retry: 1000 to 1999", format!("retry: {pause}")));
         pauses.insert(pause);

@@ -3,11 +3,11 @@
 use anyhow::{Context, Result};
 
 use crate::{
-    Target,
+    Snapshot, Target,
     candidate::Candidate,
     client::limited,
     connect,
-    contract::Broken,
+    contract::{Broken, expect},
     raw::{COMMAND, Raw, frame},
 };
 
@@ -35,7 +35,10 @@ pub const RUDE: [Rude; 18] = [
     ),
     (
         "ping_between_fragments",
-        || [frame(0x01, b"{"), frame(0x89, b"p"), frame(0x80, b"}")].concat(),
+        || {
+            let (start, end) = COMMAND.as_bytes().split_at(7);
+            [frame(0x01, start), frame(0x89, b"p"), frame(0x80, end)].concat()
+        },
         None,
     ),
     ("close_is_echoed", || close(1000), Some(1000)),
@@ -97,16 +100,24 @@ async fn try_bytes(target: Target, bytes: &[u8], code: Option<u16>) -> Result<()
     raw.write(bytes).await?;
     let Some(code) = code else {
         raw.write(&frame(0x81, COMMAND.as_bytes())).await?;
-        return raw.read_until(br#"{"value":0,"version":"#).await;
+        let reset = async {
+            loop {
+                let text = raw.frame(0x81).await?;
+                let snapshot = Snapshot::read(&String::from_utf8_lossy(&text));
+                if snapshot.is_ok_and(|it| it.value == 0 && it.version > 0) {
+                    return Ok(());
+                }
+            }
+        };
+        return limited("snapshot with the value 0", reset).await?;
     };
-    let [high, low] = code.to_be_bytes();
-    let closed = async {
-        raw.read_until(&[0x88, 2, high, low]).await?;
-        limited("end of the connection", raw.closed()).await?
-    };
-    closed.await.map_err(|error| {
-        error.context(Broken::new(format!("close {code}"), "another end, or none"))
-    })?;
+    let expected = format!("close {code}");
+    // A sentence may follow the code (RFC 6455, section 5.5.1).
+    let close = limited("close frame", raw.frame(0x88)).await?;
+    let close = close.map_err(|error| Broken::new(&expected, error))?;
+    let code = close.first_chunk().map(|code| u16::from_be_bytes(*code).to_string());
+    expect(expected, format!("close {}", code.unwrap_or_default()))?;
+    limited("end of the connection", raw.closed()).await??;
     // Everybody else is served as before.
     connect(target).await?.next().await?;
     Ok(())

@@ -31,6 +31,9 @@ const MOST: Duration = Duration::from_secs(60);
 /// How many lines of a recorded exchange are shown: its end.
 const SHOWN: usize = 24;
 
+/// How many lines of each stage's exchange are kept for questions: its beginning.
+const KEPT: usize = 60;
+
 /// What became of a stage.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Status {
@@ -59,7 +62,7 @@ pub struct Failure {
 }
 
 /// What became of a server.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Judgement {
     /// Who was judged, as it was named.
     pub name: String,
@@ -67,6 +70,8 @@ pub struct Judgement {
     pub lesson: Lesson,
     /// Each stage, in order.
     pub stages: Vec<(&'static Stage, Status)>,
+    /// How the recorded exchange of each stage begins, in the notation of `just wire`.
+    pub recorded: String,
 }
 
 impl Judgement {
@@ -119,23 +124,42 @@ pub async fn judge(
         }
     }
     let mut stopped = false;
+    let mut recorded = String::new();
     for stage in tried {
         let beside = waiting.iter().position(|(name, _)| *name == stage.name);
         let status = match (stopped, lacks(stage, candidate), beside) {
             (true, ..) => Status::NotReached,
             (false, Some(why), _) => Status::NotJudged(why),
-            (false, None, Some(at)) => (&mut waiting.remove(at).1.0).await?,
-            (false, None, None) => try_stage(stage, candidate.clone()).await,
+            (false, None, Some(at)) => {
+                told(&mut recorded, (&mut waiting.remove(at).1.0).await?)
+            }
+            (false, None, None) => {
+                told(&mut recorded, try_stage(stage, candidate.clone()).await)
+            }
         };
         tell(stage, &status);
         stopped |= matches!(status, Status::Failed(_)) && !all;
         stages.push((stage, status));
     }
-    Ok(Judgement { name: candidate.to_string(), lesson: candidate.lesson, stages })
+    Ok(Judgement {
+        name: candidate.to_string(),
+        lesson: candidate.lesson,
+        stages,
+        recorded,
+    })
+}
+
+/// Keeps how the exchange of a stage began.
+fn told(recorded: &mut String, (status, exchange): (Status, String)) -> Status {
+    for line in exchange.lines().take(KEPT) {
+        recorded.push_str(line);
+        recorded.push('\n');
+    }
+    status
 }
 
 /// A stage that is tried beside the others. Dropping it ends it.
-struct Waiting(JoinHandle<Status>);
+struct Waiting(JoinHandle<(Status, String)>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -202,16 +226,17 @@ async fn first_bytes(target: Target) -> Result<Vec<u8>> {
     raw.some().await
 }
 
-async fn try_stage(stage: &'static Stage, candidate: Candidate) -> Status {
+async fn try_stage(stage: &'static Stage, candidate: Candidate) -> (Status, String) {
     let transcript = Transcript::default();
     let tap = wire::tap(candidate.lesson, false, transcript.clone());
     let tried = patient(PATIENCE, stage.run(candidate.recorded(tap)));
     let error = match timeout(MOST, tried).await {
-        Ok(Ok(())) => return Status::Passed,
+        Ok(Ok(())) => return (Status::Passed, transcript.text()),
         Ok(Err(error)) => error,
         Err(_) => anyhow!(Late { what: "end of the stage".to_owned(), limit: MOST }),
     };
-    Status::Failed(failure(&error, &transcript.text()))
+    let exchange = transcript.text();
+    (Status::Failed(failure(&error, &exchange)), exchange)
 }
 
 /// What is told of an error: its last cause is what came, the rest is where.

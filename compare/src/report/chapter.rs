@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use crate::language::Language;
@@ -36,6 +36,27 @@ pub fn write_between(
         let page = replace(&page, markers, &inside)
             .with_context(|| format!("{} has no markers", path.display()))?;
         fs::write(&path, page)?;
+    }
+    Ok(())
+}
+
+/// Checks that a chapter of both languages has this between its markers.
+///
+/// # Errors
+/// When one has not, or has no markers.
+pub fn stands_between(
+    chapter: &str,
+    markers: &str,
+    expected: impl Fn(Language) -> String,
+) -> Result<()> {
+    for language in Language::ALL {
+        let path = folder(language).join(chapter).with_extension("md");
+        let page = fs::read_to_string(&path)?;
+        let inside = format!("\n{}\n", expected(language));
+        let shown = path.display();
+        let now = replace(&page, markers, &inside);
+        let now = now.with_context(|| format!("{shown} has no markers {markers}"))?;
+        ensure!(page == now, "{shown}: {markers} is old");
     }
     Ok(())
 }
