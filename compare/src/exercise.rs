@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
 
@@ -14,7 +15,7 @@ use toml::Table;
 
 use crate::{
     Lesson,
-    judge::Stage,
+    judge::{Judgement, Stage},
     language::{Language, Sentence, sentence},
 };
 
@@ -89,6 +90,8 @@ struct Data {
     #[serde(default)]
     stages: Vec<String>,
     #[serde(default)]
+    leaves: Vec<String>,
+    #[serde(default)]
     browser: Vec<String>,
     rust: Option<Hole>,
     js: Option<Hole>,
@@ -113,6 +116,8 @@ pub struct Exercise {
     pub hints: Vec<Both>,
     /// The stages that fail because of the hole, in their order.
     pub stages: Vec<&'static Stage>,
+    /// Those of them that its solution may leave to another exercise.
+    pub leaves: Vec<String>,
     /// The stages of the page, in a browser, that fail because of it.
     pub browser: Vec<String>,
     rust: Option<Hole>,
@@ -208,12 +213,18 @@ impl Exercise {
         })
     }
 
-    /// Whether these stages, all passed, show that it is done.
+    /// Whether a judgement shows that it is done: what it names was tried, and what it does
+    /// not leave to another has passed.
     #[must_use]
-    pub fn is_judged_by(&self, stages: &[Stage]) -> bool {
-        let named = |name: &str| stages.iter().any(|stage| stage.name == name);
-        self.stages.iter().all(|stage| named(stage.name))
-            && self.browser.iter().all(|name| named(name))
+    pub fn is_done(&self, judgement: &Judgement) -> bool {
+        let tried =
+            |name: &str| judgement.stages.iter().any(|(stage, _)| stage.name == name);
+        let failed = judgement.stages.iter().filter(|(_, status)| !status.is_fine());
+        self.stages.iter().all(|stage| tried(stage.name))
+            && self.browser.iter().all(|name| tried(name))
+            && failed
+                .clone()
+                .all(|(stage, _)| self.leaves.iter().any(|it| it == stage.name))
     }
 
     fn not_in(&self, code: Code) -> Sentence {
@@ -303,6 +314,7 @@ fn read(lesson: Lesson, path: &Path, text: &str) -> Result<Exercise> {
         task: data.task,
         hints: data.hints,
         stages,
+        leaves: data.leaves,
         browser,
         rust: data.rust,
         js: data.js,
@@ -390,6 +402,7 @@ fn lesson_copy(lesson: Lesson, folder: &Path) -> Result<()> {
         Ok(fs::write(folder.join(file), text.replace(old, new))?)
     };
     edit("askama.toml", "../shared/templates", &slashes(&shared().join("templates"))?)?;
+    edit("Cargo.toml", VERSION, &own_version(folder))?;
     // Both are built into one folder, and neither may replace the other.
     let name = |name: &str| format!("[[bin]]\nname = \"{name}\"");
     edit("Cargo.toml", &name(lesson.name()), &name(&format!("my-{lesson}")))
@@ -398,12 +411,28 @@ fn lesson_copy(lesson: Lesson, folder: &Path) -> Result<()> {
 /// A copy of `shared` for a hole in it.
 fn own_shared(folder: &Path) -> Result<()> {
     copy_folder(&shared(), &folder.join("shared"))?;
-    let manifest = folder.join("Cargo.toml");
-    let text = fs::read_to_string(&manifest)?;
-    Ok(fs::write(
-        &manifest,
-        text.replace("shared.workspace = true", "shared.path = \"shared\""),
-    )?)
+    let edit = |file: PathBuf, old: &str, new: &str| -> Result<()> {
+        let text = fs::read_to_string(&file)?;
+        ensure!(text.contains(old), "{} has no {old}", file.display());
+        Ok(fs::write(file, text.replace(old, new))?)
+    };
+    edit(
+        folder.join("Cargo.toml"),
+        "shared.workspace = true",
+        "shared.path = \"shared\"",
+    )?;
+    // Beside it, another lesson may be built with the project's own.
+    edit(folder.join("shared/Cargo.toml"), VERSION, &own_version(folder))
+}
+
+const VERSION: &str = "\nversion.workspace = true";
+
+/// A version for each folder: Cargo takes packages of one name, version and place in their
+/// workspaces for the same one, and all are built into one folder.
+fn own_version(folder: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    folder.hash(&mut hasher);
+    format!("\nversion = \"0.1.0-my{:x}\"", hasher.finish())
 }
 
 fn shared() -> PathBuf {
@@ -447,10 +476,15 @@ fn workspace(my: &Path) -> Result<()> {
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let members = manifest.lines().find(|line| line.starts_with("members"));
     let members = members.context("no members")?;
+    let lessons = Lesson::ALL.iter().map(|lesson| lesson.name());
+    let mut ours: Vec<&str> = lessons.filter(|name| my.join(name).is_dir()).collect();
+    ours.push("dependencies");
     let manifest = manifest
-        .replace(members, "members = [\"0*\", \"dependencies\"]")
+        .replace(members, &format!("members = {ours:?}"))
         .replace("path = \"shared\"", &format!("path = \"{}\"", slashes(&shared())?));
-    fs::write(my.join("Cargo.toml"), manifest)?;
+    // Enough to read where a panic was, and half of what is built and linked.
+    let profile = "\n[profile.dev]\ndebug = \"line-tables-only\"\n";
+    fs::write(my.join("Cargo.toml"), manifest + profile)?;
     fs::copy(root.join("Cargo.lock"), my.join("Cargo.lock"))?;
     let target = slashes(&target()?)?;
     fs::write(

@@ -366,9 +366,9 @@ async fn check(
     };
     match judged.await {
         Ok(judgement) => {
-            if let (true, [folder]) = (judgement.passed(), command)
+            if let [folder] = command
                 && let Some(exercise) = exercise::in_folder(Path::new(folder))
-                && exercise.is_judged_by(tried)
+                && exercise.is_done(&judgement)
                 && let Err(error) = exercise::remember(&exercise)
             {
                 eprintln!("{error:#}");

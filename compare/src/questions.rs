@@ -186,7 +186,7 @@ fn about(
         if let Some(id) = acknowledgement(packet, "42") {
             questions.push(("acknowledgement", Question::counted(
                 (
-                    format!("« {packet} » : quel numéro portera l’acquittement, après 43 ?"),
+                    format!("« {packet} » : quel numéro portera l’accusé de réception, après 43 ?"),
                     format!("“{packet}”: which number will the acknowledgement carry, after 43?"),
                 ),
                 id,

@@ -5,7 +5,7 @@ use std::{
     env, fs,
     net::ToSocketAddrs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
@@ -76,7 +76,7 @@ pub fn build(folder: &Path) -> Result<PathBuf> {
     let mut cargo =
         Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--message-format", "json-render-diagnostics"]);
-    cargo.current_dir(folder).stderr(Stdio::inherit());
+    cargo.current_dir(folder);
     // In the workspace of `my`, all its members have a say in what is built.
     if let Ok(exercise) = fs::read_to_string(folder.join("EXERCISE"))
         && let Some((lesson, _)) = exercise.split_once('/')
@@ -92,6 +92,7 @@ pub fn build(folder: &Path) -> Result<PathBuf> {
     match programs.into_iter().next_back() {
         Some(program) if output.status.success() => Ok(program),
         _ => {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
             let folder = folder.display();
             bail!(sentence(
                 format!("{folder} ne se compile pas : voyez ce que dit Cargo"),

@@ -47,6 +47,14 @@ pub enum Status {
     NotReached,
 }
 
+impl Status {
+    /// Whether it holds, as far as it can be judged here.
+    #[must_use]
+    pub fn is_fine(&self) -> bool {
+        matches!(self, Self::Passed | Self::NotJudged(_))
+    }
+}
+
 /// How a clause is broken.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
@@ -78,9 +86,7 @@ impl Judgement {
     /// Whether every stage that can be judged here has passed.
     #[must_use]
     pub fn passed(&self) -> bool {
-        let fine =
-            |status: &Status| matches!(status, Status::Passed | Status::NotJudged(_));
-        self.stages.iter().all(|(_, status)| fine(status))
+        self.stages.iter().all(|(_, status)| status.is_fine())
     }
 
     /// The points of the stages that have passed.
@@ -119,22 +125,22 @@ pub async fn judge(
         if stage.needs == Needs::Time && candidate.is_ours() {
             waiting.push((
                 stage.name,
-                Waiting(tokio::spawn(try_stage(stage, candidate.clone()))),
+                Waiting(tokio::spawn(recorded(stage, candidate.clone()))),
             ));
         }
     }
     let mut stopped = false;
-    let mut recorded = String::new();
+    let mut exchange = String::new();
     for stage in tried {
         let beside = waiting.iter().position(|(name, _)| *name == stage.name);
         let status = match (stopped, lacks(stage, candidate), beside) {
             (true, ..) => Status::NotReached,
             (false, Some(why), _) => Status::NotJudged(why),
             (false, None, Some(at)) => {
-                told(&mut recorded, (&mut waiting.remove(at).1.0).await?)
+                told(&mut exchange, (&mut waiting.remove(at).1.0).await?)
             }
             (false, None, None) => {
-                told(&mut recorded, try_stage(stage, candidate.clone()).await)
+                told(&mut exchange, recorded(stage, candidate.clone()).await)
             }
         };
         tell(stage, &status);
@@ -145,7 +151,7 @@ pub async fn judge(
         name: candidate.to_string(),
         lesson: candidate.lesson,
         stages,
-        recorded,
+        recorded: exchange,
     })
 }
 
@@ -226,7 +232,12 @@ async fn first_bytes(target: Target) -> Result<Vec<u8>> {
     raw.some().await
 }
 
-async fn try_stage(stage: &'static Stage, candidate: Candidate) -> (Status, String) {
+/// Tries one stage.
+pub async fn try_stage(stage: &'static Stage, candidate: Candidate) -> Status {
+    recorded(stage, candidate).await.0
+}
+
+async fn recorded(stage: &'static Stage, candidate: Candidate) -> (Status, String) {
     let transcript = Transcript::default();
     let tap = wire::tap(candidate.lesson, false, transcript.clone());
     let tried = patient(PATIENCE, stage.run(candidate.recorded(tap)));

@@ -378,12 +378,13 @@ const ACKNOWLEDGED: Stage = stage!(
     Transport,
     socketio::acknowledged,
     text(
-        "L’acquittement porte l’état que la commande a fait ; il ne vient que s’il est demandé.",
+        "L’accusé de réception porte l’état que la commande a fait ; il ne vient que s’il est \
+         demandé.",
         "The acknowledgement carries the state that the command made; it comes only when it \
          is asked for.",
     ),
     text(
-        "La fonction d’acquittement n’est pas appelée, ou elle l’est sans l’état.",
+        "La fonction qui accuse réception n’est pas appelée, ou elle l’est sans l’état.",
         "The acknowledgement’s function is not called, or without the state.",
     ),
 );
