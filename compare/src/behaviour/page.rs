@@ -16,6 +16,7 @@ use crate::{
 
 /// How long a page may take to notice a server that says nothing: the lessons' heartbeats
 /// are 15 s apart, and a page waits for more than two.
+#[cfg(unix)]
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// G3: two pages see the same number, and what travels.
