@@ -648,13 +648,29 @@ impl Exercise {
             "{} my/{folder}/{file}\n",
             say("À écrire :", "To be written:")
         ));
-        let fails =
-            self.stages.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ");
-        if !fails.is_empty() {
+        let (failing, all) = (self.stages.len(), Stage::of(lesson).len());
+        // Where a fault is to be found, the judge tells.
+        if let (Some(first), true) = (self.stages.first(), self.kind != Kind::Break) {
             let now = say(
                 "Ce qui échoue pour l’instant, et c’est normal :",
                 "What fails now, as expected:",
             );
+            let few = self.stages.iter().map(|stage| stage.name).collect::<Vec<_>>();
+            let most = match language {
+                Language::French => {
+                    format!(
+                        "{failing} étapes sur {all}, la première étant {}",
+                        first.name
+                    )
+                }
+                Language::English => {
+                    format!(
+                        "{failing} stages of {all}, the first of them {}",
+                        first.name
+                    )
+                }
+            };
+            let fails = if failing > 3 { most } else { few.join(", ") };
             text.push_str(&format!("{now} {fails}\n"));
         }
         let next = if self.browser.is_empty() { "check" } else { "check-page" };

@@ -204,7 +204,8 @@ fn candidate(name: &str, folder: &Path, lesson: Lesson) -> Result<Option<Candida
         }
     }
     if !matches!(code, Code::Rust) || started.join("src/main.rs").is_file() {
-        let line = submission::folder_command(&started)?;
+        let name = format!("{name}/{}", exercise.folder(code));
+        let line = submission::folder_command(&started)?.called(name);
         return Ok(Some(Candidate::program(lesson, line)));
     }
     bail!("{} has no src/main.rs", handed_in.display())

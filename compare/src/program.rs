@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
     io::Read,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -31,14 +31,23 @@ const MARK: &str = "COMPARE_PROGRAM";
 #[derive(Clone, Debug)]
 pub struct CommandLine {
     words: Vec<OsString>,
-    folder: Option<std::path::PathBuf>,
+    folder: Option<PathBuf>,
+    /// What it is called, if not by its words.
+    name: Option<String>,
 }
 
 impl CommandLine {
     /// A program and its arguments, run from here.
     #[must_use]
     pub fn new(words: Vec<OsString>) -> Self {
-        Self { words, folder: None }
+        Self { words, folder: None, name: None }
+    }
+
+    /// The same, called like this in a report.
+    #[must_use]
+    pub fn called(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// The same, run from this folder.
@@ -52,6 +61,9 @@ impl CommandLine {
 /// As it was typed.
 impl std::fmt::Display for CommandLine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(name) = &self.name {
+            return f.write_str(name);
+        }
         let words = self.words.iter().map(|word| word.to_string_lossy());
         f.write_str(&words.collect::<Vec<_>>().join(" "))
     }

@@ -37,7 +37,8 @@ pub fn candidate(lesson: Lesson, words: &[String]) -> Result<Candidate> {
     }
     let folder = Path::new(first);
     if words.len() == 1 && folder.is_dir() {
-        return folder_command(folder).map(|line| Candidate::program(lesson, line));
+        let line = folder_command(folder)?.called(first);
+        return Ok(Candidate::program(lesson, line));
     }
     let words = words.iter().map(Into::into).collect();
     Ok(Candidate::program(lesson, CommandLine::new(words)))
