@@ -172,12 +172,28 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+    let command = Arguments::parse().command;
+    let language = command.language();
+    match run(command) {
         Ok(code) => code,
         Err(error) => {
-            complain(&error, Language::of_the_system());
+            complain(&error, language);
             ExitCode::FAILURE
         }
+    }
+}
+
+impl Command {
+    /// In which language it is answered.
+    fn language(&self) -> Language {
+        let asked = match self {
+            Self::Check { lang, .. }
+            | Self::Exercise { lang, .. }
+            | Self::Hint { lang, .. }
+            | Self::Grade { lang, .. } => *lang,
+            _ => None,
+        };
+        asked.unwrap_or_else(Language::of_the_system)
     }
 }
 
@@ -189,25 +205,25 @@ fn complain(error: &anyhow::Error, language: Language) {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
+    let lang = command.language();
     // One thread: a clock and counters that all clients share, and no lock.
     let one = Builder::new_current_thread().enable_all().build()?;
     let many = || Builder::new_multi_thread().enable_all().build();
     let done = match command {
         #[cfg(feature = "browser")]
-        Command::Check { lesson, all, json, page: true, lang, command } => {
+        Command::Check { lesson, all, json, page: true, command, .. } => {
             let tried = Stage::of_page(lesson);
             return Ok(
                 many()?.block_on(check(lesson, tried, all, json, lang, &command))
             );
         }
-        Command::Check { lesson, all, json, lang, command, .. } => {
+        Command::Check { lesson, all, json, command, .. } => {
             let tried = Stage::of(lesson);
             return Ok(
                 many()?.block_on(check(lesson, tried, all, json, lang, &command))
             );
         }
-        Command::Exercise { name, js, overwrite, lang } => {
-            let lang = lang.unwrap_or_else(Language::of_the_system);
+        Command::Exercise { name, js, overwrite, .. } => {
             let observe = |name: &str| {
                 Exercise::named(name)
                     .ok()
@@ -218,15 +234,13 @@ fn run(command: Command) -> Result<ExitCode> {
                 None => start(name.as_deref(), code(js), overwrite, lang),
             }
         }
-        Command::Grade { folder, to, lessons, seed, lang } => {
-            let lang = lang.unwrap_or_else(Language::of_the_system);
+        Command::Grade { folder, to, lessons, seed, .. } => {
             let tell = |name: &str, mark: f64| println!("{name}: {mark:.1} / 12");
             many()?.block_on(unless_stopped(async move {
                 grade(&folder, &to, &lessons, seed, lang, tell).await
             }))
         }
-        Command::Hint { name, number, lang } => {
-            let lang = lang.unwrap_or_else(Language::of_the_system);
+        Command::Hint { name, number, .. } => {
             let exercise = Exercise::named(&name)?;
             let hint = exercise.hints.get(usize::from(number) - 1);
             println!("{}", hint.map_or("–", |hint| hint.of(lang)));
@@ -337,11 +351,10 @@ async fn check(
     tried: &'static [Stage],
     all: bool,
     json: bool,
-    lang: Option<Language>,
+    lang: Language,
     command: &[String],
 ) -> ExitCode {
     const CANNOT_BE_JUDGED: u8 = 2;
-    let lang = lang.unwrap_or_else(Language::of_the_system);
     let out = io::stdout();
     let teller = judge::Teller::new(lang, out.is_terminal());
     let judged = async {

@@ -210,7 +210,8 @@ fn about(
             ));
         }
     }
-    if before.is_none() && up {
+    // In the other lessons it would be the same question again.
+    if lesson == Lesson::Polling && before.is_none() && up {
         questions.push(("first", Question::told(
             quoted(
                 "c’est la première ligne. Qui parle le premier, et pourquoi est-ce toujours lui ?",

@@ -238,8 +238,8 @@ impl Exercise {
                 format!("{name} is not written in Rust"),
             ),
             Code::Js => sentence(
-                format!("{name} ne s’écrit qu’en Rust : retirez --js"),
-                format!("{name} is written in Rust only: leave --js out"),
+                format!("{name} s’écrit dans la leçon elle-même : retirez --js"),
+                format!("{name} is written in the lesson itself: leave --js out"),
             ),
         }
     }

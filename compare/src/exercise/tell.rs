@@ -132,8 +132,10 @@ impl Exercise {
             text.push_str(&format!("{now} {fails}\n"));
         }
         let next = if self.browser.is_empty() { "check" } else { "check-page" };
+        // What is left to another exercise would stop the judge.
+        let all = if self.leaves.is_empty() { "" } else { " --all" };
         text.push_str(&format!(
-            "\n    just {next} {lesson} my/{folder}\n    just hint {name}\n    just solution {name}{}\n",
+            "\n    just {next} {lesson}{all} my/{folder}\n    just hint {name}\n    just solution {name}{}\n",
             if code == Code::Js { " --js" } else { "" }
         ));
         text
