@@ -66,13 +66,13 @@ pub async fn grade(
     table.write_record(&head)?;
     for (name, path) in students {
         let mut page = format!("# {name}\n");
-        let (mut row, mut points) = (vec![name.clone()], 0);
+        let (mut row, mut points, mut full) = (vec![name.clone()], 0, 0);
         let mut oral = Vec::new();
         for &lesson in lessons {
             let outcome = judged(&name, &path, lesson).await;
             writeln!(page, "\n## {lesson}\n")?;
             page.push_str(&told(&outcome, language));
-            let of_this = match &outcome {
+            let (of_this, all) = match &outcome {
                 Outcome::Judged(judgement) => {
                     oral.extend(questions::draw(
                         lesson,
@@ -80,15 +80,15 @@ pub async fn grade(
                         seed ^ hash(&name),
                         QUESTIONS,
                     ));
-                    judgement.points()
+                    (judgement.points(), judgement.of())
                 }
-                Outcome::Unfit(_) | Outcome::Missing => 0,
+                Outcome::Unfit(_) | Outcome::Missing => (0, FULL),
             };
             row.push(of_this.to_string());
             points += u32::from(of_this);
+            full += u32::from(all);
         }
-        let mark =
-            MARK * f64::from(points) / f64::from(FULL * u32::try_from(lessons.len())?);
+        let mark = MARK * f64::from(points) / f64::from(full.max(1));
         let shown = format!("{mark:.1}");
         let shown = match language {
             Language::French => shown.replace('.', ","),
@@ -110,7 +110,7 @@ pub async fn grade(
 }
 
 /// The points of a lesson's stages.
-const FULL: u32 = 24;
+const FULL: u8 = 24;
 
 /// The sub-folders, by name.
 fn students(folder: &Path) -> Result<Vec<(String, PathBuf)>> {

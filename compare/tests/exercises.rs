@@ -42,6 +42,7 @@ fn main() -> Result<()> {
     trials.push(trial("judge::nothing_stays", nothing_stays));
     trials.push(trial("judge::french_too", french_too));
     trials.push(trial("judge::what_runs_already", what_runs_already));
+    trials.push(trial("judge::same_fault_same_json", same_fault_same_json));
     trials.push(trial("tables", tables));
     trials.push(trial("grade", grade));
     for lesson in Lesson::ALL {
@@ -200,6 +201,19 @@ async fn french_too() -> Result<()> {
     Ok(())
 }
 
+async fn same_fault_same_json() -> Result<()> {
+    let exercise = Exercise::named("01-polling/etag")?;
+    let my = exercise::my().join(".proof/twice");
+    let folder = exercise.start(Code::Js, &my, true)?;
+    let words = [folder.display().to_string()];
+    let once = || check(Lesson::Polling, &["--all", "--json", "--lang", "fr"], &words);
+    let (one, two) = (once()?, once()?);
+    fs::remove_dir_all(my)?;
+    ensure!(one.status.code() == Some(1), "{:?}", one.status);
+    ensure!(!one.stdout.is_empty() && one.stdout == two.stdout, "two documents");
+    Ok(())
+}
+
 /// A server that runs already is judged, but for its end, and goes on.
 async fn what_runs_already() -> Result<()> {
     let server = Candidate::from(Lesson::WebSocket).start().await?;
@@ -339,7 +353,7 @@ async fn grade() -> Result<()> {
         Ok(fs::read_to_string(pages.join("grades.csv"))?)
     };
     let table = run()?;
-    let full = if cfg!(unix) { ("24", "12,0") } else { ("22", "11,0") };
+    let full = if cfg!(unix) { ("24", "12,0") } else { ("22", "12,0") };
     let expected = format!(
         "étudiant,01-polling,note sur 12\ndone,{},\"{}\"\nhangs,0,\"0,0\"\n\
          \"nothing, at all\",0,\"0,0\"\nwrites,0,\"0,0\"\n",
