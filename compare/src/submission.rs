@@ -17,7 +17,7 @@ use crate::{Lesson, candidate::Candidate, language::sentence, program::CommandLi
 /// folder, or a program with its arguments.
 ///
 /// # Errors
-/// A [`Sentence`] when there is no such folder or address, or a folder does not build.
+/// A [`crate::language::Sentence`] when there is no such folder or address, or a folder does not build.
 pub fn candidate(lesson: Lesson, words: &[String]) -> Result<Candidate> {
     let [first, ..] = words else { return Ok(lesson.into()) };
     if let Some(address) = first.strip_prefix("http://") {
@@ -72,7 +72,7 @@ pub fn folder_command(folder: &Path) -> Result<CommandLine> {
 /// Builds the server in a folder with a `Cargo.toml`, and returns its program.
 ///
 /// # Errors
-/// A [`Sentence`] when it does not build; Cargo has said why.
+/// A [`crate::language::Sentence`] when it does not build; Cargo has said why.
 pub fn build(folder: &Path) -> Result<PathBuf> {
     let mut cargo =
         Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

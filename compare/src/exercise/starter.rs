@@ -18,7 +18,7 @@ impl Exercise {
     /// Writes the starter into a folder of `my`, and returns that folder.
     ///
     /// # Errors
-    /// A [`Sentence`] when there is such a folder already and it may not be overwritten, or
+    /// A [`crate::language::Sentence`] when there is such a folder already and it may not be overwritten, or
     /// the exercise does not exist in this code.
     pub fn start(&self, code: Code, my: &Path, overwrite: bool) -> Result<PathBuf> {
         let folder = my.join(self.folder(code));
