@@ -171,9 +171,7 @@ impl Started {
             Served::Subject(subject, Running::Alone(server)) => {
                 *server = Server::start_again(*subject, server.target().address)?;
             }
-            Served::Program(line, program) => {
-                *program = Program::start_at(line, program.address).await?;
-            }
+            Served::Program(line, program) => program.start_again(line).await?,
             Served::Subject(..) | Served::Elsewhere(_) => {
                 bail!("it is not ours to end")
             }

@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, ErrorKind, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread::sleep,
@@ -12,12 +12,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::{
     Lesson, Place, Server, Snapshot, Subject, Target,
-    process::{Process, installed},
+    process::{Process, Reserved, installed},
 };
 
 /// The configuration of nginx, for any of the lessons.
@@ -328,31 +327,6 @@ fn listening(mut command: Command, address: SocketAddr) -> Result<Process> {
         sleep(Duration::from_millis(5));
     }
     Ok(process)
-}
-
-/// An address of this machine that is kept free for a program that is about to listen.
-#[derive(Debug)]
-pub struct Reserved {
-    /// The address.
-    pub address: SocketAddr,
-    /// Bound and not listening: Linux gives the port to nobody who asks for any, and still to
-    /// who names it. Elsewhere nobody else may have it, so there it is only free now.
-    _socket: Option<Socket>,
-}
-
-impl Reserved {
-    /// Reserves a free port.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn any() -> Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        #[cfg(unix)]
-        socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-        let address = socket.local_addr()?.as_socket().context("not an address")?;
-        Ok(Self { address, _socket: cfg!(target_os = "linux").then_some(socket) })
-    }
 }
 
 /// Whether something listens there already.

@@ -2,11 +2,13 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, SocketAddr},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
+use socket2::{Domain, Socket, Type};
 use which::{which, which_in};
 
 /// A child process. Dropping it kills it.
@@ -95,6 +97,31 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// An address of this machine that is kept free for a program that is about to listen.
+#[derive(Debug)]
+pub struct Reserved {
+    /// The address.
+    pub address: SocketAddr,
+    /// Bound and not listening: Linux gives the port to nobody who asks for any, and still to
+    /// who names it. Elsewhere nobody else may have it, so there it is only free now.
+    _socket: Option<Socket>,
+}
+
+impl Reserved {
+    /// Reserves a free port.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn any() -> Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket().context("not an address")?;
+        Ok(Self { address, _socket: cfg!(target_os = "linux").then_some(socket) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     ffi::OsString,
     io::Read,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -18,7 +18,7 @@ use tokio::{net::TcpStream, time::sleep};
 
 use crate::{
     language::{Sentence, sentence},
-    process::Process,
+    process::{Process, Reserved},
 };
 
 /// How long a program may take until it listens.
@@ -76,6 +76,7 @@ pub struct Program {
     mark: String,
     /// Where it listens.
     pub address: SocketAddr,
+    reserved: Option<Reserved>,
 }
 
 impl Program {
@@ -84,16 +85,29 @@ impl Program {
     /// # Errors
     /// A [`Sentence`] when there is no such program, it ends before it listens, or does not
     /// listen within ten seconds.
-    pub async fn start(command: &CommandLine) -> Result<Self> {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        Self::start_at(command, free).await
+    pub async fn start(line: &CommandLine) -> Result<Self> {
+        // Nobody else who asks for any port gets this one, where the system can see to it.
+        let reserved = Reserved::any()?;
+        let (address, started) = (reserved.address, Instant::now());
+        match Self::start_at(line, address).await {
+            Ok(mut program) => {
+                program.reserved = Some(reserved);
+                Ok(program)
+            }
+            // It has ended: it may be one that takes a port only if nobody at all has it.
+            Err(_) if started.elapsed() < SOON => {
+                drop(reserved);
+                Self::start_at(line, address).await
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Starts it to listen on this address.
     ///
     /// # Errors
     /// As [`Program::start`].
-    pub async fn start_at(line: &CommandLine, address: SocketAddr) -> Result<Self> {
+    async fn start_at(line: &CommandLine, address: SocketAddr) -> Result<Self> {
         let mark = format!("{:016x}", fastrand::u64(..));
         let mut words = line.words.iter();
         let mut command = Command::new(words.next().cloned().unwrap_or_default());
@@ -114,7 +128,7 @@ impl Program {
                 format!("“{line}” does not start: {error}"),
             )
         })?;
-        let mut program = Self { process, mark, address };
+        let mut program = Self { process, mark, address, reserved: None };
         let words = Words::default();
         if let (Some(out), Some(err)) =
             (program.process.stdout(), program.process.stderr())
@@ -123,16 +137,31 @@ impl Program {
             words.listen(err);
         }
         let started = Instant::now();
-        while TcpStream::connect(address).await.is_err() {
+        loop {
+            let listens = TcpStream::connect(address).await.is_ok();
+            // Whoever listens there, it is not this one.
             if let Some(status) = program.process.has_ended()? {
                 return Err(ended(line, status, &words).into());
+            }
+            if listens {
+                return Ok(program);
             }
             if started.elapsed() > SOON {
                 return Err(silent(line, address, &words).into());
             }
             sleep(Duration::from_millis(20)).await;
         }
-        Ok(program)
+    }
+
+    /// Starts it again on the same port, after [`Program::kill`].
+    ///
+    /// # Errors
+    /// As [`Program::start`].
+    pub async fn start_again(&mut self, line: &CommandLine) -> Result<()> {
+        let reserved = self.reserved.take();
+        *self = Self::start_at(line, self.address).await?;
+        self.reserved = reserved;
+        Ok(())
     }
 
     /// Sends a signal to the program and to what it started, as a terminal does.

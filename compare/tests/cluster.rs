@@ -20,8 +20,9 @@ use compare::{
     Bad, Client, Cluster, Lesson, Outcome, Place, Redis, Server, Snapshot, Target,
     browser::{SOON, Window},
     client::limited,
-    cluster::{CONFIGURATION, Nginx, Reserved},
+    cluster::{CONFIGURATION, Nginx},
     connect,
+    process::Reserved,
     raw::{self, Raw},
     relay::{Network, Relay},
 };

@@ -200,7 +200,7 @@ pub async fn mapped_loopback_is_loopback(lesson: Lesson) -> Result<()> {
 pub async fn full_disk_stops_nobody(lesson: Lesson) -> Result<()> {
     use tokio::time::sleep;
 
-    let reserved = compare::cluster::Reserved::any()?;
+    let reserved = compare::process::Reserved::any()?;
     let free = reserved.address;
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
     let mut command = lesson.command()?;

@@ -17,9 +17,8 @@ use anyhow::{Context, Result, bail, ensure};
 use book::page::{Fence, Page};
 use clap::ValueEnum;
 use compare::{
-    Lesson, Place, Server,
-    cluster::Reserved,
-    connect,
+    Lesson, Place, Server, connect,
+    process::Reserved,
     process::{Process, installed},
     relay::Relay,
     wire::{self, Transcript},
