@@ -18,8 +18,7 @@ use book::page::{Fence, Page};
 use clap::ValueEnum;
 use compare::{
     Lesson, Place, Server, connect,
-    process::Reserved,
-    process::{Process, installed},
+    process::{Process, Reserved, installed},
     relay::Relay,
     wire::{self, Transcript},
 };
