@@ -19,7 +19,7 @@ use common::{cannot, in_order, trial};
 use compare::{
     Lesson, Target,
     candidate::Candidate,
-    client::patient,
+    client::{LIMIT, patient},
     connect,
     exercise::{self, Code, Exercise},
     judge::{self, Needs, Stage},
@@ -386,5 +386,7 @@ async fn observe(lesson: Lesson) -> Result<()> {
     let told = line(&["No. "])?;
     let key = told.trim_start_matches("No. ").split(':').next().unwrap_or_default();
     ensure!(key.trim().parse::<u64>().is_ok(), "{told}");
+    // By itself, so that the lesson ends with it.
+    process.ended(LIMIT).await?;
     Ok(())
 }
