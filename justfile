@@ -44,20 +44,20 @@ diff A B: (known A) (known B)
 [group('write a transport')]
 [no-cd]
 [no-exit-message]
-check LESSON *COMMAND:
+check LESSON *COMMAND: (packages LESSON + " " + COMMAND)
     @cargo run --quiet --bin compare -- check {{ LESSON }} {{ COMMAND }}
 
 # Judge the page that your server serves, in a browser; the first time, it takes minutes to build
 [group('write a transport')]
 [no-cd]
 [no-exit-message]
-check-page LESSON *COMMAND: (browser "--quiet")
+check-page LESSON *COMMAND: (packages LESSON + " " + COMMAND) (browser "--quiet")
     @cargo run --quiet --features compare/browser,compare/redis --bin compare -- check {{ LESSON }} --page {{ COMMAND }}
 
 # List the exercises, or start one, such as `just exercise 02-sse/heartbeat`, or with `--js`
 [group('write a transport')]
 [no-exit-message]
-exercise *NAME:
+exercise *NAME: (packages NAME)
     @cargo run --quiet --bin compare -- exercise {{ NAME }}
 
 # Show a hint, such as `just hint 02-sse/heartbeat`, or `just hint 02-sse/heartbeat 2`
@@ -73,7 +73,7 @@ solution NAME *OPTIONS:
 # Grade a class: a folder with one sub-folder for each student; `just grade --help`
 [group('write a transport')]
 [no-cd]
-grade *OPTIONS:
+grade *OPTIONS: (client "04-socketio") (npm "compare/peers")
     @cargo run --quiet --bin compare -- grade {{ OPTIONS }}
 
 # Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
@@ -177,6 +177,12 @@ npm FOLDER:
 [private]
 client LESSON:
     -@{{ if LESSON == "04-socketio" { just + " npm " + LESSON } else { "" } }}
+
+# What lesson 4 serves, and, for servers on Node.js, the packages of the twins
+[private]
+packages WORDS:
+    -@{{ if WORDS =~ "04-socketio" { just + " client 04-socketio" } else { "" } }}
+    -@{{ if WORDS =~ "js" { just + " npm compare/peers" } else { "" } }}
 
 [private]
 peers OPTIONS:

@@ -8,6 +8,7 @@
 use std::{
     fmt::Write,
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -251,9 +252,9 @@ fn asked(mut oral: Vec<questions::Question>, seed: u64, language: Language) -> S
     text
 }
 
-/// The same name draws the same questions from the same seed (FNV-1a).
+/// The same name draws the same questions from the same seed.
 fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }

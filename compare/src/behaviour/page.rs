@@ -102,6 +102,15 @@ pub async fn page_notices_a_frozen_server(who: Candidate) -> Result<()> {
     tab.shows(1).await
 }
 
+/// The same, where nothing can stop a process.
+///
+/// # Errors
+/// Always.
+#[cfg(not(unix))]
+pub async fn page_notices_a_frozen_server(_who: Candidate) -> Result<()> {
+    anyhow::bail!("this system has no signals")
+}
+
 /// T2: a page that nobody sees asks nothing.
 pub async fn hidden_page_does_not_poll(who: Candidate) -> Result<()> {
     let server = who.start().await?;

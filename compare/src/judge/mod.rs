@@ -1,6 +1,8 @@
 //! The judge: tries the behaviours of the contract on anybody's server, in an order in which
 //! they can be written, and keeps what is needed to say which clause is broken.
 
+#[cfg(feature = "browser")]
+mod pages;
 mod stages;
 mod tell;
 
@@ -189,13 +191,16 @@ fn lacks(stage: &Stage, candidate: &Candidate) -> Option<Text> {
 }
 
 /// Whether there is anything to judge.
-async fn speaks_http(candidate: &Candidate) -> Result<()> {
+///
+/// # Errors
+/// As [`judge`].
+pub async fn speaks_http(candidate: &Candidate) -> Result<()> {
     const ANSWER: Duration = Duration::from_secs(5);
     let started = candidate.start().await?;
     let target = started.target();
     let answer = within(ANSWER, "answer", first_bytes(target)).await;
     let came = match answer {
-        Ok(Ok(answer)) if answer.starts_with(b"HTTP/1.") => return Ok(()),
+        Ok(Ok(answer)) if answer.starts_with(HTTP) => return Ok(()),
         Ok(Ok(answer)) if answer.is_empty() => {
             text("elle est fermée sans réponse", "closed without an answer").into()
         }
@@ -226,10 +231,22 @@ async fn speaks_http(candidate: &Candidate) -> Result<()> {
     .into())
 }
 
+/// How an answer begins (RFC 9112, section 2.3).
+const HTTP: &[u8] = b"HTTP/1.";
+
 async fn first_bytes(target: Target) -> Result<Vec<u8>> {
     let mut raw = Raw::connect(target).await?;
     raw.write(raw::request(target, "GET", "/", "", "").as_bytes()).await?;
-    raw.some().await
+    let mut came = raw.some().await?;
+    // One that writes byte by byte may have begun well.
+    while came.len() < HTTP.len() && HTTP.starts_with(&came) && !came.is_empty() {
+        let more = raw.some().await?;
+        if more.is_empty() {
+            break;
+        }
+        came.extend(more);
+    }
+    Ok(came)
 }
 
 async fn recorded(stage: &'static Stage, candidate: Candidate) -> (Status, String) {

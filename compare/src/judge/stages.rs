@@ -4,11 +4,9 @@
 use anyhow::Result;
 use futures_util::future::BoxFuture;
 
-#[cfg(feature = "browser")]
-use crate::behaviour::page;
 use crate::{
     Lesson,
-    behaviour::{counting, polling, serving, socketio, sse, websocket},
+    behaviour::{counting, polling, serving, socketio, sse, stopping, websocket},
     candidate::Candidate,
     language::{Text, text},
 };
@@ -48,12 +46,15 @@ pub enum Needs {
     Signal,
 }
 
-const PROTOCOL: &str = "protocol.md";
+pub(super) const PROTOCOL: &str = "protocol.md";
 const MESSAGES: (&str, Text) = (PROTOCOL, text("Messages", "Messages"));
 const DELIVERY: (&str, Text) = (PROTOCOL, text("Livraison", "Delivery"));
 const ENDPOINTS: (&str, Text) = (PROTOCOL, text("Points d’accès", "Endpoints"));
 const NAMES: (&str, Text) =
     (PROTOCOL, text("Identifiants et étiquettes", "Ids and tags"));
+
+pub(super) const HEARTBEATS: (&str, Text) =
+    (PROTOCOL, text("Battements de cœur et délais", "Heartbeats and timeouts"));
 
 macro_rules! stage {
     ($points:literal, $clauses:literal, $page:expr, $needs:ident, $room:ident::$name:ident, $what:expr, $cause:expr $(,)?) => {
@@ -69,6 +70,9 @@ macro_rules! stage {
         }
     };
 }
+
+#[cfg(feature = "browser")]
+pub(super) use stage;
 
 const FIRST: Stage = stage!(
     3,
@@ -183,7 +187,7 @@ const IDS: Stage = stage!(
 const HEARTBEAT: Stage = stage!(
     2,
     "T1",
-    (PROTOCOL, text("Battements de cœur et délais", "Heartbeats and timeouts")),
+    HEARTBEATS,
     Time,
     serving::heartbeat,
     text(
@@ -198,43 +202,24 @@ const HEARTBEAT: Stage = stage!(
     ),
 );
 
-#[cfg(unix)]
 const STOP: Stage = stage!(
     2,
     "A5, A6",
     (PROTOCOL, text("Démarrage et arrêt", "Start and stop")),
     Signal,
     stopping::terminate_tells_the_clients,
-    STOP_WHAT,
-    STOP_CAUSE,
-);
-
-#[cfg(unix)]
-use crate::behaviour::stopping;
-
-#[cfg(not(unix))]
-const STOP: Stage = Stage {
-    name: "terminate_tells_the_clients",
-    clauses: "A5, A6",
-    what: STOP_WHAT,
-    cause: STOP_CAUSE,
-    page: (PROTOCOL, text("Démarrage et arrêt", "Start and stop")),
-    points: 2,
-    needs: Needs::Signal,
-    run: |_| Box::pin(async { anyhow::bail!("this system has no signals") }),
-};
-
-const STOP_WHAT: Text = text(
-    "À SIGTERM, le serveur le dit à ses clients et s’arrête en une seconde et demie, code 0.",
-    "At SIGTERM the server tells its clients, and ends within a second and a half, exit code \
-     0.",
-);
-
-const STOP_CAUSE: Text = text(
-    "Le signal n’est pas traité, ou un flux ouvert retient l’arrêt : fermez chaque connexion \
-     (fin du flux, 1001, disconnect), puis le serveur.",
-    "The signal is not handled, or an open stream holds the end back: close each connection \
-     (end of the stream, 1001, disconnect), then the server.",
+    text(
+        "À SIGTERM, le serveur le dit à ses clients et s’arrête en une seconde et demie, \
+         code 0.",
+        "At SIGTERM the server tells its clients, and ends within a second and a half, exit \
+         code 0.",
+    ),
+    text(
+        "Le signal n’est pas traité, ou un flux ouvert retient l’arrêt : fermez chaque \
+         connexion (fin du flux, 1001, disconnect), puis le serveur.",
+        "The signal is not handled, or an open stream holds the end back: close each \
+         connection (end of the stream, 1001, disconnect), then the server.",
+    ),
 );
 
 const ORIGIN: Stage = stage!(
@@ -427,100 +412,7 @@ static SOCKETIO: &[Stage] = &[
     RESTART,
 ];
 
-#[cfg(feature = "browser")]
-const PAGE: (&str, Text) = (PROTOCOL, text("La page", "The page"));
-
-#[cfg(feature = "browser")]
-const SEES: Stage = stage!(
-    3,
-    "G1, G3",
-    PAGE,
-    Transport,
-    page::pages_see_each_other,
-    text(
-        "Deux pages voient le même nombre, et montrent ce qui circule.",
-        "Two pages see the same number, and show what travels.",
-    ),
-    text(
-        "La page n’ouvre pas sa connexion, ou n’appelle pas show() avec ce qu’elle reçoit.",
-        "The page does not open its connection, or does not call show() with what it receives.",
-    ),
-);
-
-#[cfg(feature = "browser")]
-const COMES_BACK: Stage = stage!(
-    3,
-    "G4",
-    PAGE,
-    Process,
-    page::page_survives_a_503,
-    text(
-        "La page revient d’elle-même après le 503 d’un proxy.",
-        "The page comes back by itself after a 503 from a proxy.",
-    ),
-    text(
-        "Après une erreur, rien n’ouvre une nouvelle connexion : EventSource renonce pour \
-         toujours.",
-        "After an error nothing opens a new connection: EventSource gives up for ever.",
-    ),
-);
-
-#[cfg(all(feature = "browser", unix))]
-const NOTICES: Stage = stage!(
-    3,
-    "T2",
-    (PROTOCOL, text("Battements de cœur et délais", "Heartbeats and timeouts")),
-    Signal,
-    page::page_notices_a_frozen_server,
-    text(
-        "La page remarque un serveur qui ne dit plus rien.",
-        "The page notices a server that says nothing more.",
-    ),
-    text(
-        "Rien ne surveille le silence : watch(lost) manque, ou heard() n’est pas appelée à \
-         chaque message.",
-        "Nothing watches the silence: watch(lost) is missing, or heard() is not called at \
-         each message.",
-    ),
-);
-
-#[cfg(feature = "browser")]
-const RESTS: Stage = stage!(
-    3,
-    "T2",
-    (PROTOCOL, text("Battements de cœur et délais", "Heartbeats and timeouts")),
-    Transport,
-    page::hidden_page_does_not_poll,
-    text(
-        "Une page cachée n’interroge pas le serveur.",
-        "A hidden page does not ask the server.",
-    ),
-    text(
-        "La boucle n’attend pas que la page soit visible.",
-        "The loop does not wait until the page is visible.",
-    ),
-);
-
-#[cfg(all(feature = "browser", unix))]
-static PAGES: &[Stage] = &[SEES, COMES_BACK, NOTICES];
-#[cfg(all(feature = "browser", not(unix)))]
-static PAGES: &[Stage] = &[SEES, COMES_BACK];
-#[cfg(all(feature = "browser", unix))]
-static POLLING_PAGES: &[Stage] = &[SEES, RESTS, COMES_BACK, NOTICES];
-#[cfg(all(feature = "browser", not(unix)))]
-static POLLING_PAGES: &[Stage] = &[SEES, RESTS, COMES_BACK];
-
 impl Stage {
-    /// The stages of a lesson's page, which take a browser.
-    #[cfg(feature = "browser")]
-    #[must_use]
-    pub fn of_page(lesson: Lesson) -> &'static [Self] {
-        match lesson {
-            Lesson::Polling => POLLING_PAGES,
-            _ => PAGES,
-        }
-    }
-
     /// The stages of a lesson's server, in their order.
     #[must_use]
     pub fn of(lesson: Lesson) -> &'static [Self] {

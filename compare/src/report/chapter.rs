@@ -29,13 +29,8 @@ pub fn write_between(
     measured: impl Fn(Language) -> String,
 ) -> Result<()> {
     for language in Language::ALL {
-        let path = folder(language).join(chapter).with_extension("md");
-        let page = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        let inside = format!("\n{}\n", measured(language));
-        let page = replace(&page, markers, &inside)
-            .with_context(|| format!("{} has no markers", path.display()))?;
-        fs::write(&path, page)?;
+        let (path, _, now) = between(chapter, markers, language, &measured(language))?;
+        fs::write(&path, now)?;
     }
     Ok(())
 }
@@ -50,15 +45,26 @@ pub fn stands_between(
     expected: impl Fn(Language) -> String,
 ) -> Result<()> {
     for language in Language::ALL {
-        let path = folder(language).join(chapter).with_extension("md");
-        let page = fs::read_to_string(&path)?;
-        let inside = format!("\n{}\n", expected(language));
-        let shown = path.display();
-        let now = replace(&page, markers, &inside);
-        let now = now.with_context(|| format!("{shown} has no markers {markers}"))?;
-        ensure!(page == now, "{shown}: {markers} is old");
+        let (path, page, now) =
+            between(chapter, markers, language, &expected(language))?;
+        ensure!(page == now, "{}: {markers} is old", path.display());
     }
     Ok(())
+}
+
+/// A chapter's file, what it says, and what it would say with this between its markers.
+fn between(
+    chapter: &str,
+    markers: &str,
+    language: Language,
+    inside: &str,
+) -> Result<(PathBuf, String, String)> {
+    let path = folder(language).join(chapter).with_extension("md");
+    let page = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let now = replace(&page, markers, &format!("\n{inside}\n"))
+        .with_context(|| format!("{} has no markers {markers}", path.display()))?;
+    Ok((path, page, now))
 }
 
 /// The page with `inside` between its markers.
