@@ -11,13 +11,14 @@ use std::{
 };
 
 use anyhow::Result;
+use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{sleep, sleep_until},
 };
@@ -35,7 +36,8 @@ pub enum Network {
     Frozen,
     /// Moves what clients send, and nothing that is sent to them.
     Deaf,
-    /// Lets each piece wait this long before it goes on.
+    /// Delivers each piece this long after it came: pieces keep their spacing, and none
+    /// waits for the one before.
     Slow(Duration),
     /// Moves this many bytes a second, each way of each connection.
     Narrow(u32),
@@ -44,10 +46,14 @@ pub enum Network {
     Buffered,
     /// Ends a connection on which no byte has moved for this long.
     Impatient(Duration),
+    /// Does not pass `Upgrade` on, as a proxy does that knows nothing of it (RFC 9110,
+    /// section 7.6.1).
+    NoUpgrade,
 }
 
 /// Which way bytes go.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From the client to the server.
     Up,
@@ -55,8 +61,27 @@ pub enum Direction {
     Down,
 }
 
-/// Sees the bytes that pass: the connection's number, their direction, and the bytes.
-pub type Tap = Arc<dyn Fn(u64, Direction, &[u8]) + Send + Sync>;
+/// What happens on a connection.
+#[derive(Clone, Copy, Debug)]
+pub enum Passage<'a> {
+    /// A client has connected, and the server too.
+    Opened,
+    /// A client has connected and was refused: the network or the server is down.
+    Refused,
+    /// Bytes were delivered, which had left their sender at this time.
+    Bytes(Direction, Instant, &'a [u8]),
+    /// One side has said all, at this time, and the other has been told.
+    End(Direction, Instant),
+    /// The connection was broken, both ways.
+    Reset,
+}
+
+/// Sees what passes: the connection's number, and what happens on it.
+pub type Tap = Arc<dyn Fn(u64, Passage) + Send + Sync>;
+
+/// How many pieces may be under way on one way of one connection, of 16 KiB at most. One
+/// that sends more waits.
+const UNDER_WAY: usize = 64;
 
 /// A running relay. Dropping it ends its connections.
 pub struct Relay {
@@ -74,7 +99,7 @@ pub struct Traffic {
     pub up: AtomicU64,
     /// Bytes from the server to clients.
     pub down: AtomicU64,
-    /// Connections that were made.
+    /// Connections that were made, those included that were refused.
     pub connections: AtomicU64,
 }
 
@@ -130,22 +155,21 @@ async fn accept(
         if network.wait_for(|network| *network != Network::Frozen).await.is_err() {
             return;
         }
-        if *network.borrow() == Network::Down {
-            reset(&client);
-            continue;
-        }
-        let Ok(server) = TcpStream::connect(server).await else {
-            reset(&client);
-            continue;
-        };
-        let number = traffic.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let connection = Connection {
-            number,
+            number: traffic.connections.fetch_add(1, Ordering::Relaxed) + 1,
             network: network.clone(),
             traffic: traffic.clone(),
             tap: tap.clone(),
             moved: Arc::new(Mutex::new(Instant::now())),
         };
+        let down = *network.borrow() == Network::Down;
+        let reached = if down { None } else { TcpStream::connect(server).await.ok() };
+        let Some(server) = reached else {
+            reset(&client);
+            connection.tell(Passage::Refused);
+            continue;
+        };
+        connection.tell(Passage::Opened);
         tokio::spawn(connection.relay(client, server));
     }
 }
@@ -166,7 +190,20 @@ struct Connection {
     moved: Arc<Mutex<Instant>>,
 }
 
+/// Bytes under way; none of them: the end.
+struct Piece {
+    left: Instant,
+    due: Instant,
+    bytes: Vec<u8>,
+}
+
 impl Connection {
+    fn tell(&self, passage: Passage) {
+        if let Some(tap) = &self.tap {
+            tap(self.number, passage);
+        }
+    }
+
     async fn relay(self, client: TcpStream, server: TcpStream) {
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (mut from_client, mut to_client) = client.into_split();
@@ -187,6 +224,7 @@ impl Connection {
                 // Dropped, it would first say good-bye.
                 half.forget();
             }
+            self.tell(Passage::Reset);
         }
     }
 
@@ -219,47 +257,119 @@ impl Connection {
         from: &mut OwnedReadHalf,
         to: &mut OwnedWriteHalf,
     ) -> Result<()> {
+        let (sent, under_way) = mpsc::channel(UNDER_WAY);
+        tokio::try_join!(
+            self.take(direction, from, sent),
+            self.deliver(direction, under_way, to),
+        )?;
+        Ok(())
+    }
+
+    /// Waits until the network moves bytes in this direction.
+    async fn moving(&self, direction: Direction) -> Result<Network> {
         let mut network = self.network.clone();
-        let mut held = Held::default();
-        let mut buffer = vec![0; 16 * 1024];
         let moves = |network: &Network| match network {
             Network::Frozen | Network::Down => false,
             Network::Deaf => direction == Direction::Up,
             _ => true,
         };
+        Ok(*network.wait_for(moves).await?)
+    }
+
+    /// Takes what one side sends.
+    async fn take(
+        &self,
+        direction: Direction,
+        from: &mut OwnedReadHalf,
+        sent: mpsc::Sender<Piece>,
+    ) -> Result<()> {
+        let mut buffer = vec![0; 16 * 1024];
         loop {
-            network.wait_for(moves).await?;
-            let read = from.read(&mut buffer).await?;
-            network.wait_for(moves).await?;
-            let now = *network.borrow();
-            match now {
-                Network::Slow(delay) => sleep(delay).await,
-                Network::Narrow(rate) => {
-                    sleep(Duration::from_secs_f64(read as f64 / f64::from(rate))).await;
-                }
-                _ => {}
+            self.moving(direction).await?;
+            let Ok(read) = from.read(&mut buffer).await else {
+                self.tell(Passage::Reset);
+                return Ok(());
+            };
+            let left = Instant::now();
+            let delay = match *self.network.borrow() {
+                Network::Slow(delay) => delay,
+                _ => Duration::ZERO,
+            };
+            let bytes = buffer[..read].to_vec();
+            sent.send(Piece { left, due: left + delay, bytes }).await?;
+            if read == 0 {
+                return Ok(());
             }
-            held.bytes.extend_from_slice(&buffer[..read]);
-            let holds = now == Network::Buffered && direction == Direction::Down;
-            if read > 0 && holds && !held.is_complete() {
+        }
+    }
+
+    /// Delivers it to the other side, when it is due and the network lets it.
+    async fn deliver(
+        &self,
+        direction: Direction,
+        mut under_way: mpsc::Receiver<Piece>,
+        to: &mut OwnedWriteHalf,
+    ) -> Result<()> {
+        let mut held = Held::default();
+        let mut left = None;
+        while let Some(piece) = under_way.recv().await {
+            sleep_until(piece.due.into()).await;
+            let network = self.moving(direction).await?;
+            if let Network::Narrow(rate) = network {
+                let size = piece.bytes.len() as f64;
+                sleep(Duration::from_secs_f64(size / f64::from(rate))).await;
+            }
+            held.bytes.extend_from_slice(&piece.bytes);
+            let since = *left.get_or_insert(piece.left);
+            let last = piece.bytes.is_empty();
+            let holds = network == Network::Buffered && direction == Direction::Down;
+            if !last && holds && !held.is_complete() {
                 continue;
             }
-            let bytes = std::mem::take(&mut held.bytes);
+            let mut bytes = std::mem::take(&mut held.bytes);
+            left = None;
+            if network == Network::NoUpgrade && direction == Direction::Up {
+                bytes = without_upgrade(bytes);
+            }
             let counter = match direction {
                 Direction::Up => &self.traffic.up,
                 Direction::Down => &self.traffic.down,
             };
-            counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-            if let Some(tap) = &self.tap {
-                tap(self.number, direction, &bytes);
+            if !bytes.is_empty() {
+                counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                self.tell(Passage::Bytes(direction, since, &bytes));
+                to.write_all(&bytes).await?;
             }
-            to.write_all(&bytes).await?;
-            if read == 0 {
-                return Ok(to.shutdown().await?);
+            if last {
+                self.tell(Passage::End(direction, piece.left));
             }
         }
+        Ok(to.shutdown().await?)
     }
+}
+
+/// A request without `Upgrade`, and without the `Connection` that names it: both are for the
+/// next hop alone, and a proxy that does not know the protocol leaves them out.
+fn without_upgrade(bytes: Vec<u8>) -> Vec<u8> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    let Ok(httparse::Status::Complete(head)) = request.parse(&bytes) else {
+        return bytes;
+    };
+    if header(request.headers, "upgrade").is_none() {
+        return bytes;
+    }
+    let mut passed = Vec::new();
+    for line in bytes[..head].split_inclusive(|byte| *byte == b'\n') {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        let name = name.to_ascii_lowercase();
+        if name != b"upgrade" && name != b"connection" {
+            passed.extend_from_slice(line);
+        }
+    }
+    passed.extend_from_slice(&bytes[head..]);
+    passed
 }
 
 /// The bytes of an answer that a careless proxy keeps back.

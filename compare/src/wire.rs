@@ -2,11 +2,13 @@
 //! the packets of Engine.IO and Socket.IO by their names.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io::{self, Cursor, Write},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
+use serde::Serialize;
 use tokio_tungstenite::tungstenite::protocol::frame::{
     FrameHeader,
     coding::{Control, Data, OpCode},
@@ -14,24 +16,111 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 
 use crate::{
     Lesson,
-    relay::{Direction, Tap},
+    raw::header,
+    relay::{Direction, Passage, Tap},
 };
+
+/// Something that happened on a connection, and when.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// The number of the connection, from one.
+    pub connection: u64,
+    /// When it happened, or arrived, in ms since the recording began.
+    pub at: f64,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What can happen on a connection.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "what", rename_all = "lowercase")]
+pub enum What {
+    /// It was made.
+    Opened,
+    /// It was refused, at its first byte.
+    Refused,
+    /// A message was delivered.
+    Message {
+        /// Which way.
+        direction: Direction,
+        /// When it had left its sender, in ms since the recording began.
+        left: f64,
+        /// The message.
+        #[serde(flatten)]
+        message: Message,
+    },
+    /// One side has said all.
+    End {
+        /// Which way.
+        direction: Direction,
+        /// When it had said so, in ms since the recording began.
+        left: f64,
+    },
+    /// It was broken.
+    Reset,
+}
+
+/// One message on the wire: a request or an answer of HTTP with its body, a chunk of one that
+/// goes on, a frame; or as much of one as came at a time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Message {
+    /// Its bytes on the wire, headers and masks included.
+    pub size: usize,
+    /// What it is, in a few words.
+    pub label: String,
+    /// All of it, as text.
+    pub text: String,
+}
+
+/// A tap that gives what happens to `sink`, decoded, with times since now.
+pub fn entries(lesson: Lesson, sink: impl Fn(Entry) + Send + Sync + 'static) -> Tap {
+    let began = Instant::now();
+    let since = move |at: Instant| at.duration_since(began).as_secs_f64() * 1000.0;
+    let conversations = Mutex::new(HashMap::<_, Conversation>::new());
+    Arc::new(move |connection, passage| {
+        let mut conversations =
+            conversations.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = since(Instant::now());
+        let tell = |what| sink(Entry { connection, at, what });
+        match passage {
+            Passage::Opened => tell(What::Opened),
+            Passage::Refused => tell(What::Refused),
+            Passage::Bytes(direction, left, bytes) => {
+                let left = since(left);
+                let conversation = conversations.entry(connection).or_default();
+                for message in conversation.read(lesson, direction, bytes) {
+                    tell(What::Message { direction, left, message });
+                }
+            }
+            Passage::End(direction, left) => {
+                tell(What::End { direction, left: since(left) });
+            }
+            Passage::Reset => {
+                conversations.remove(&connection);
+                tell(What::Reset);
+            }
+        }
+    })
+}
 
 /// A tap that writes what travels to `out`, a line each, in colour if wanted.
 pub fn tap(lesson: Lesson, colour: bool, out: impl Write + Send + 'static) -> Tap {
-    let state = Mutex::new((HashMap::<_, Decoder>::new(), out));
-    Arc::new(move |connection, direction, bytes| {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (decoders, out) = &mut *state;
-        let decoder =
-            decoders.entry((connection, direction == Direction::Up)).or_default();
+    let out = Mutex::new(out);
+    entries(lesson, move |entry| {
+        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
+        let (direction, text) = match &entry.what {
+            What::Message { direction, message, .. } => (direction, &*message.text),
+            What::End { direction, .. } => (direction, "end of the stream"),
+            What::Opened | What::Refused | What::Reset => return,
+        };
         let (arrow, paint) = match direction {
             Direction::Up => ("↑", "\x1b[36m"),
             Direction::Down => ("↓", "\x1b[32m"),
         };
         let (paint, plain) = if colour { (paint, "\x1b[0m") } else { ("", "") };
-        for line in decoder.read(lesson, bytes) {
-            let line = format!("#{connection} {arrow} {line}");
+        for line in text.trim_end().lines() {
+            let line = format!("#{} {arrow} {line}", entry.connection);
             // Nobody reads any more: that is no reason to disturb the connection.
             let _ = writeln!(out, "{paint}{}{plain}", line.trim_end());
         }
@@ -62,48 +151,173 @@ impl Write for Transcript {
     }
 }
 
+/// Both directions of one connection.
+#[derive(Default)]
+struct Conversation {
+    up: Decoder,
+    down: Decoder,
+    /// For each request without an answer yet, whether it was a HEAD: such an answer has no
+    /// body, whatever its headers say (RFC 9110, section 9.3.2).
+    heads: VecDeque<bool>,
+}
+
+impl Conversation {
+    fn read(
+        &mut self,
+        lesson: Lesson,
+        direction: Direction,
+        bytes: &[u8],
+    ) -> Vec<Message> {
+        let decoder = match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        };
+        decoder.buffer.extend_from_slice(bytes);
+        let mut messages = Vec::new();
+        while let Some(message) = decoder.next(lesson, direction, &mut self.heads) {
+            messages.push(message);
+        }
+        // A handshake that was refused: requests go on.
+        let answered = direction == Direction::Down && !messages.is_empty();
+        if answered && self.up.state == State::Frame && self.down.state != State::Frame
+        {
+            self.up.state = State::Head;
+        }
+        messages
+    }
+}
+
 /// One direction of one connection.
 #[derive(Default)]
 struct Decoder {
-    /// Bytes of a frame, or of a head, that is not complete.
+    /// Bytes that are not told yet, or not all.
     buffer: Vec<u8>,
-    /// After the handshake the bytes are frames.
-    frames: bool,
+    /// How many of them are told already: the beginning of a head that is not complete.
+    told: usize,
+    state: State,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum State {
+    /// The head of a request or an answer.
+    #[default]
+    Head,
+    /// So many bytes of a body; zero of them are none.
+    Body(usize),
+    /// A chunk (RFC 9112, section 7.1).
+    Chunk,
+    /// A body that ends with the connection, or what is no HTTP at all.
+    Rest,
+    /// A frame (RFC 6455, section 5.2): the connection has changed its protocol.
+    Frame,
+}
+
+/// The head of a request or an answer.
+struct Head {
+    length: usize,
+    label: String,
+    then: State,
 }
 
 impl Decoder {
-    fn read(&mut self, lesson: Lesson, bytes: &[u8]) -> Vec<String> {
-        if bytes.is_empty() {
-            return vec!["end of the stream".to_owned()];
+    fn next(
+        &mut self,
+        lesson: Lesson,
+        direction: Direction,
+        heads: &mut VecDeque<bool>,
+    ) -> Option<Message> {
+        if self.buffer.len() == self.told {
+            return None;
         }
-        self.buffer.extend_from_slice(bytes);
-        let mut lines = Vec::new();
-        if !self.frames {
-            let head = String::from_utf8_lossy(&self.buffer).to_ascii_lowercase();
-            let upgrade = head.starts_with("http/1.1 101")
-                || head.starts_with("get ") && head.contains("\r\nupgrade: websocket");
-            let end = head.find("\r\n\r\n").map(|end| end + 4).filter(|_| upgrade);
-            let text: Vec<u8> =
-                self.buffer.drain(..end.unwrap_or(self.buffer.len())).collect();
-            let text = String::from_utf8_lossy(&text);
-            lines.extend(text.trim_end().lines().map(str::to_owned));
-            self.frames = end.is_some();
+        match self.state {
+            State::Head => {
+                let Ok(parsed) = head(&self.buffer, direction, heads) else {
+                    self.state = State::Rest;
+                    return self.next(lesson, direction, heads);
+                };
+                let Some(head) = parsed else {
+                    // What has come so far is shown: the rest may never come.
+                    let text = lossy(&self.buffer[self.told..]);
+                    let size = self.buffer.len() - self.told;
+                    self.told = self.buffer.len();
+                    return Some(Message { size, label: "…".to_owned(), text });
+                };
+                self.state = head.then;
+                let body = match head.then {
+                    State::Body(length) => self.body(length, head.length),
+                    State::Rest => self.buffer.len() - head.length,
+                    _ => 0,
+                };
+                Some(self.tell(lesson, &head.label, head.length, body))
+            }
+            State::Body(length) => {
+                let body = self.body(length, 0);
+                Some(self.tell(lesson, "", 0, body))
+            }
+            State::Rest => Some(self.tell(lesson, "", 0, self.buffer.len())),
+            State::Chunk => match httparse::parse_chunk_size(&self.buffer) {
+                Ok(httparse::Status::Complete((start, length))) => {
+                    let length = usize::try_from(length).ok()?.checked_add(2)?;
+                    if self.buffer.len().checked_sub(start)? < length {
+                        return None;
+                    }
+                    let last = length == 2;
+                    if last {
+                        self.state = State::Head;
+                    }
+                    let label = if last { "last chunk" } else { "" };
+                    Some(self.tell(lesson, label, start, length))
+                }
+                Ok(httparse::Status::Partial) => None,
+                Err(_) => {
+                    self.state = State::Rest;
+                    self.next(lesson, direction, heads)
+                }
+            },
+            State::Frame => self.frame(lesson),
         }
-        while self.frames
-            && let Some(frame) = self.frame(lesson)
-        {
-            lines.push(frame);
-        }
-        lines
     }
 
-    fn frame(&mut self, lesson: Lesson) -> Option<String> {
+    /// How much of a body of this length is here, from this byte on. The rest comes later.
+    fn body(&mut self, length: usize, from: usize) -> usize {
+        let here = length.min(self.buffer.len() - from);
+        let rest = length - here;
+        self.state = if rest == 0 { State::Head } else { State::Body(rest) };
+        here
+    }
+
+    /// Takes a head, or what else says how long the body is, and the body.
+    fn tell(
+        &mut self,
+        lesson: Lesson,
+        label: &str,
+        head: usize,
+        body: usize,
+    ) -> Message {
+        let bytes: Vec<u8> = self.buffer.drain(..head + body).collect();
+        let told = std::mem::take(&mut self.told);
+        let said = said(lesson, &bytes[head..]);
+        Message {
+            size: bytes.len() - told,
+            label: format!("{label} {said}").trim().to_owned(),
+            text: lossy(&bytes[told..]),
+        }
+    }
+
+    fn frame(&mut self, lesson: Lesson) -> Option<Message> {
         let mut cursor = Cursor::new(&self.buffer[..]);
         let (header, length) = match FrameHeader::parse(&mut cursor) {
             Ok(header) => header?,
             Err(error) => {
+                let size = self.buffer.len();
                 self.buffer.clear();
-                return Some(format!("[not a frame: {error}]"));
+                let label = "not a frame".to_owned();
+                return Some(Message {
+                    size,
+                    label,
+                    text: format!("[not a frame: {error}]"),
+                });
             }
         };
         let start = usize::try_from(cursor.position()).ok()?;
@@ -116,30 +330,101 @@ impl Decoder {
                 .zip(mask.iter().cycle())
                 .for_each(|(byte, key)| *byte ^= key);
         }
-        let part = if header.is_final { "" } else { ", more to come" };
-        let head = |kind| format!("[{kind}, {start} + {length} bytes{part}]");
-        Some(match header.opcode {
-            OpCode::Data(Data::Text) => {
-                let text = String::from_utf8_lossy(&payload);
-                let packet = match lesson {
-                    Lesson::SocketIo => packet(&text),
-                    _ => "",
-                };
-                format!("{} {text}{packet}", head("text"))
-            }
+        let (kind, said) = match header.opcode {
+            OpCode::Data(Data::Text) => ("text", lossy(&payload)),
             OpCode::Control(Control::Close) => {
                 let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-                format!(
-                    "{} {}",
-                    head("close"),
-                    code.map_or(String::new(), |c| c.to_string())
-                )
+                ("close", code.map_or(String::new(), |code| code.to_string()))
             }
-            OpCode::Control(Control::Ping) => head("ping"),
-            OpCode::Control(Control::Pong) => head("pong"),
-            opcode => format!("{} {opcode} {}", head("data"), payload.escape_ascii()),
-        })
+            OpCode::Control(Control::Ping) => ("ping", String::new()),
+            OpCode::Control(Control::Pong) => ("pong", String::new()),
+            opcode => ("data", format!("{opcode} {}", payload.escape_ascii())),
+        };
+        let packet = match (lesson, kind) {
+            (Lesson::SocketIo, "text") => packet(&said),
+            _ => "",
+        };
+        let part = if header.is_final { "" } else { ", more to come" };
+        let text = format!("[{kind}, {start} + {length} bytes{part}] {said}{packet}");
+        let label = match kind {
+            "text" => format!("{said}{packet}"),
+            _ => format!("{kind} {said}"),
+        };
+        Some(Message { size: end, label: label.trim_end().to_owned(), text })
     }
+}
+
+/// Reads a head, if it is complete.
+fn head(
+    bytes: &[u8],
+    direction: Direction,
+    heads: &mut VecDeque<bool>,
+) -> Result<Option<Head>, httparse::Error> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let (length, label, headers, then) = match direction {
+        Direction::Up => {
+            let mut request = httparse::Request::new(&mut headers);
+            let httparse::Status::Complete(length) = request.parse(bytes)? else {
+                return Ok(None);
+            };
+            let method = request.method.unwrap_or_default();
+            heads.push_back(method == "HEAD");
+            let label = format!("{method} {}", request.path.unwrap_or_default());
+            let then = match header(request.headers, "upgrade") {
+                Some(protocol) if protocol.eq_ignore_ascii_case("websocket") => {
+                    Some(State::Frame)
+                }
+                _ => None,
+            };
+            (length, label, request.headers, then)
+        }
+        Direction::Down => {
+            let mut answer = httparse::Response::new(&mut headers);
+            let httparse::Status::Complete(length) = answer.parse(bytes)? else {
+                return Ok(None);
+            };
+            let code = answer.code.unwrap_or_default();
+            let label = format!("{code} {}", answer.reason.unwrap_or_default());
+            let then = match code {
+                101 => Some(State::Frame),
+                100..200 => Some(State::Body(0)),
+                _ if heads.pop_front() == Some(true) => Some(State::Body(0)),
+                204 | 304 => Some(State::Body(0)),
+                _ => None,
+            };
+            (length, label, answer.headers, then)
+        }
+    };
+    let then = then.unwrap_or_else(|| {
+        let chunked = header(headers, "transfer-encoding")
+            .is_some_and(|coding| coding.to_ascii_lowercase().ends_with("chunked"));
+        let body =
+            header(headers, "content-length").and_then(|it| it.trim().parse().ok());
+        match (chunked, body, direction) {
+            (true, ..) => State::Chunk,
+            (false, Some(body), _) => State::Body(body),
+            (false, None, Direction::Up) => State::Body(0),
+            (false, None, Direction::Down) => State::Rest,
+        }
+    });
+    Ok(Some(Head { length, label, then }))
+}
+
+/// A body in a few words, if it has few.
+fn said(lesson: Lesson, body: &[u8]) -> String {
+    const MOST: usize = 160;
+    let text = lossy(body);
+    let text = text.split(['\n', '\r', '\u{1e}']).map(str::trim);
+    let text = text.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let packet = match lesson {
+        Lesson::SocketIo => packet(&text),
+        _ => "",
+    };
+    if text.len() > MOST { String::new() } else { format!("{text}{packet}") }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The name of a packet of Engine.IO protocol 4 and Socket.IO protocol 5.
