@@ -77,6 +77,26 @@ impl Drill {
             run: |subject, tell| page::idle(subject, tell).boxed(),
         },
         Self {
+            name: "no-upgrade",
+            what: text(
+                "Un proxy ne transmet pas `Upgrade`",
+                "A proxy does not pass `Upgrade` on",
+            ),
+            place: Place::Alone,
+            run: |subject, tell| page::no_upgrade(subject, tell).boxed(),
+        },
+        Self {
+            name: "sleep",
+            what: text(
+                "Le navigateur fige la page 60 s, puis la ressort de son cache ; un changement \
+                 à chaque fois",
+                "The browser freezes the page for 60 s, then brings it back from its cache; \
+                 one change each time",
+            ),
+            place: Place::Alone,
+            run: |subject, tell| page::asleep(subject, tell).boxed(),
+        },
+        Self {
             name: "stall",
             what: text(
                 "Un client cesse de lire ; 10 000 changements",

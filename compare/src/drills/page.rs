@@ -1,6 +1,6 @@
 //! What a page does when the network, its server or Redis goes away.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use tokio::time::{sleep, timeout};
@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::verdict::{Teller, Verdict};
 use crate::{
     Cluster, Lesson, Running, Server, Snapshot, Subject, Target,
-    browser::{Tab, Window},
+    browser::{SOON, Tab, Window},
     client::LIMIT,
     connect,
     relay::{Network, Relay},
@@ -33,12 +33,45 @@ impl Page {
         ));
         Ok(Self { running, relay, view })
     }
+
+    /// Whether changes arrive on the page within 15 s.
+    async fn what_arrives(&self, tell: Teller) -> Result<Verdict> {
+        let mut other = connect(self.running.target()).await?;
+        let shown = async {
+            loop {
+                other.send("increment").await?;
+                let value = state(&self.running).await?.value.to_string();
+                sleep(Duration::from_secs(2)).await;
+                if self.view.text("value").await? == value {
+                    return Ok::<_, anyhow::Error>(());
+                }
+            }
+        };
+        let arrived = timeout(Duration::from_secs(15), shown).await;
+        Ok(if arrived.is_ok() {
+            tell.say("a change arrives on the page");
+            Verdict::Works
+        } else {
+            tell.say("in 15 s no change arrives on the page");
+            Verdict::NothingArrives
+        })
+    }
+
+    /// Waits until the page shows `value` and says that it is connected.
+    async fn right_again(&self, value: i64, tell: Teller) -> Result<()> {
+        let shown = Instant::now();
+        self.view.tab.shows(value).await?;
+        self.view.tab.is_live().await?;
+        let took = shown.elapsed().as_secs_f32();
+        tell.say(&format!("it shows {value} {took:.1} s after it is shown again"));
+        Ok(())
+    }
 }
 
 /// A page open in a browser.
 struct View {
     tab: Tab,
-    _window: Window,
+    window: Window,
 }
 
 impl View {
@@ -47,7 +80,7 @@ impl View {
         let window = Window::open().await?;
         let tab = window.tab(target, "en").await?;
         tab.is_connected(target.lesson).await?;
-        Ok(Self { tab, _window: window })
+        Ok(Self { tab, window })
     }
 
     async fn click(&self, times: u64, tell: Teller) -> Result<()> {
@@ -209,25 +242,45 @@ pub(super) async fn buffer(subject: Subject, tell: Teller) -> Result<Verdict> {
     page.view.tab.is_lost(LIMIT).await?;
     page.relay.set(Network::Buffered);
     tell.say("a proxy now keeps answers back until they are complete");
-    let mut other = connect(page.running.target()).await?;
-    let shown = async {
-        loop {
-            other.send("increment").await?;
-            let value = state(&page.running).await?.value.to_string();
-            sleep(Duration::from_secs(2)).await;
-            if page.view.text("value").await? == value {
-                return Ok::<_, anyhow::Error>(());
-            }
-        }
-    };
-    let arrived = timeout(Duration::from_secs(15), shown).await;
-    Ok(if arrived.is_ok() {
-        tell.say("a change arrives on the page");
-        Verdict::Works
-    } else {
-        tell.say("in 15 s no change arrives on the page");
-        Verdict::NothingArrives
+    page.what_arrives(tell).await
+}
+
+pub(super) async fn no_upgrade(subject: Subject, tell: Teller) -> Result<Verdict> {
+    let page = Page::open(subject, Network::Good, tell).await?;
+    page.relay.set(Network::Down);
+    page.view.tab.is_lost(LIMIT).await?;
+    page.relay.set(Network::NoUpgrade);
+    tell.say("a proxy is now in the way that does not pass `Upgrade` on");
+    let verdict = page.what_arrives(tell).await?;
+    // Whatever Socket.IO brings now, it brings by HTTP.
+    Ok(match (verdict, subject.lesson) {
+        (Verdict::Works, Lesson::SocketIo) => Verdict::LongPolling,
+        _ => verdict,
     })
+}
+
+pub(super) async fn asleep(subject: Subject, tell: Teller) -> Result<Verdict> {
+    let page = Page::open(subject, Network::Good, tell).await?;
+    let tab = &page.view.tab;
+    // A new one each time: it would not answer pings while it waits.
+    let others = || connect(page.running.target());
+    tab.hide(&page.view.window).await?;
+    tab.lives(false).await?;
+    tell.say("the browser freezes the hidden page for 60 s; one change meanwhile");
+    others().await?.send("increment").await?;
+    sleep(Duration::from_secs(60)).await;
+    tab.lives(true).await?;
+    tab.show().await?;
+    page.right_again(1, tell).await?;
+    tab.page.goto("about:blank").await?;
+    tell.say("the page is left for another one; one change meanwhile");
+    others().await?.send("increment").await?;
+    sleep(Duration::from_secs(2)).await;
+    // The answer may be lost with the page that gives it.
+    let _ = tab.evaluate("history.back(); 1").await;
+    tab.until(SOON, "location.pathname === '/'").await?;
+    page.right_again(2, tell).await?;
+    Ok(Verdict::RightAgain)
 }
 
 pub(super) async fn idle(subject: Subject, tell: Teller) -> Result<Verdict> {

@@ -15,8 +15,12 @@ pub enum Verdict {
     Unknown,
     /// A change arrives.
     Works,
+    /// A change arrives, by long polling.
+    LongPolling,
     /// No change arrives.
     NothingArrives,
+    /// The page shows the right number as soon as it is shown again.
+    RightAgain,
     /// The page was connected all the time.
     StaysConnected,
     /// Who did not read was dropped, and nobody else noticed.
@@ -49,6 +53,13 @@ impl Verdict {
                 "back by itself; the fate of the clicks is unknown, and the page says so",
             ),
             Self::Works => text("fonctionne", "works"),
+            Self::LongPolling => {
+                text("fonctionne, par long polling", "works, by long polling")
+            }
+            Self::RightAgain => text(
+                "de retour, la page montre le bon nombre",
+                "back again, the page shows the right number",
+            ),
             Self::NothingArrives => text("rien n’arrive", "nothing arrives"),
             Self::StaysConnected => text("reste connecté", "stays connected"),
             Self::Dropped => text(
