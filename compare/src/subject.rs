@@ -137,6 +137,9 @@ pub enum Runtime {
 }
 
 impl Runtime {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rust, Self::Node, Self::Bun, Self::Python];
+
     /// The name as its makers write it.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -25,7 +25,8 @@ const TOGETHER: [(Place, &[&str]); 2] =
     [(Place::Shared, &["cut", "stall", "garbage"]), (Place::Proxied, &["cut", "idle"])];
 
 /// Drills that wait for most of their time.
-const WAITS: [&str; 5] = ["::idle", "::sleep", "::stall", "::slow-heads", "::vanish"];
+const WAITS: [&str; 6] =
+    ["::idle", "::sleep", "::gap", "::stall", "::slow-heads", "::vanish"];
 
 /// What each drill observed of each subject, as far as they ran.
 type Seen = Vec<(&'static Drill, Subject, Verdict)>;

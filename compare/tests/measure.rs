@@ -14,12 +14,19 @@ use anyhow::{Context, Result, ensure};
 use common::cannot;
 use common::placed;
 use compare::{
-    Lesson, Place,
+    Lesson, Place, Server,
+    client::Chance,
     language::Language,
-    measure::{cores::Cores, workload},
+    measure::{
+        cores::Cores,
+        gap::{self, Plan},
+        storm::storm,
+        workload,
+    },
     report::{
         comparison::Comparison,
         figure::Figure,
+        network::{self, Recovery},
         tables::{plots, tables},
     },
 };
@@ -35,6 +42,9 @@ fn main() {
     let mut all = vec![
         trial("tiny_comparison", tiny_comparison),
         trial("polling_agrees_with_arithmetic", polling_agrees_with_arithmetic),
+        trial("tiny_gap", tiny_gap),
+        trial("tiny_storm", tiny_storm),
+        trial("tiny_network", tiny_network),
         trial("bad_options", bad_options),
         trial("figures", figures),
     ];
@@ -131,6 +141,67 @@ fn tiny_comparison() -> Result<()> {
 
 /// Every request of an idle client has the same length, and so has every answer: how many
 /// bytes pass follows from the interval.
+/// What was received adds up, on every transport, through one cut.
+fn tiny_gap() -> Result<()> {
+    let plan = Plan {
+        clients: 3,
+        changes: 30,
+        every: Duration::from_millis(100),
+        period: Duration::from_secs(2),
+        offline: Duration::from_millis(500),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for lesson in Lesson::ALL {
+        let gap = runtime.block_on(async {
+            let server = Server::start(lesson)?;
+            gap::gap(server.target(), plan).await
+        })?;
+        let whole = gap.received.len() == 3 && gap.clients == 3 && gap.changes == 30;
+        ensure!(whole && gap.cuts == 1, "{lesson}: {gap:?}");
+        ensure!(gap.last == 3 && gap.out_of_order == 0, "{lesson}: {gap:?}");
+        ensure!(
+            gap.received.iter().all(|it| (1..=30).contains(it)),
+            "{lesson}: {gap:?}"
+        );
+        let received: u64 = gap.received.iter().sum();
+        ensure!((gap.share() * 90.0).round() as u64 == received, "{lesson}: {gap:?}");
+        let Recovery { p50, p95, max } = gap.recovery;
+        ensure!(0.0 < p50 && p50 <= p95 && p95 <= max, "{lesson}: {gap:?}");
+    }
+    Ok(())
+}
+
+/// A crowd comes back, every client of it.
+fn tiny_storm() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for lesson in Lesson::ALL {
+        let storm = runtime.block_on(storm(lesson.into(), 10, Chance::Random))?;
+        ensure!(storm.never == 0 && storm.clients == 10, "{lesson}: {storm:?}");
+        let times = [storm.half, storm.most, storm.all].map(Option::unwrap_or_default);
+        ensure!(times[0] > 0.0 && times.is_sorted(), "{lesson}: {storm:?}");
+        ensure!((1..=storm.attempts).contains(&storm.peak), "{lesson}: {storm:?}");
+        ensure!(storm.attempts >= 10, "{lesson}: {storm:?}");
+    }
+    Ok(())
+}
+
+/// The round trips of each way, in the terminal and in a file.
+fn tiny_network() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("report.json");
+    let output = compare(&["--network", "--json"]).arg(&file).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: network::Report = serde_json::from_str(&fs::read_to_string(&file)?)?;
+    ensure!(report.trips.len() == 5 && report.gaps.is_empty(), "{report:?}");
+    for trips in &report.trips {
+        ensure!(trips.first >= 1 && trips.click >= 1, "{trips:?}");
+        ensure!(trips.connections >= 1, "{trips:?}");
+        ensure!(trips.upgrade.is_some() == (trips.way == network::Way::Upgraded));
+    }
+    ensure!(String::from_utf8(output.stdout)? == report.tables(Language::English));
+    Ok(())
+}
+
 fn polling_agrees_with_arithmetic() -> Result<()> {
     const CLIENTS: usize = 5;
     let (interval, time) = (Duration::from_millis(250), Duration::from_secs(3));

@@ -5,6 +5,7 @@
 //! here, and the Rust client libraries for it need OpenSSL to build. The official client is
 //! tried against the lesson by the suite `interop`.
 
+mod follower;
 mod polling;
 pub mod socketio;
 mod sse;
@@ -14,12 +15,14 @@ use std::{error::Error, fmt, time::Duration};
 
 use anyhow::Result;
 use async_trait::async_trait;
+pub use follower::{Chance, Met, follow};
 use polling::Polling;
 use serde_json::{Value, json};
 use socketio::Packets;
 use sse::Events;
 use tokio::time::timeout;
 use websocket::Frames;
+pub(crate) use websocket::WebSocket;
 
 use crate::{Bad, Lesson, Outcome, Snapshot, Target, contract::Broken};
 

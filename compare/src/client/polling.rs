@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::{Client, limited, refusal};
 use crate::{Bad, Outcome, Snapshot, Target, contract::Broken};
 
-/// How often the client asks.
+/// How often a client asks that is not told how often.
 const POLL: Duration = Duration::from_millis(50);
 
 /// The commands of the first two lessons: `POST /counter`.
@@ -69,12 +69,14 @@ pub(super) struct Polling {
     /// The newest version seen, where each poll may reach another instance, and one of them
     /// may be a moment behind.
     newest: Option<u64>,
+    /// How long it waits after an answer.
+    pub(super) every: Duration,
 }
 
 impl Polling {
     pub(super) fn connect(target: Target) -> Result<Self> {
         let newest = target.several.then_some(0);
-        Ok(Self { post: Post::new(target)?, etag: None, newest })
+        Ok(Self { post: Post::new(target)?, etag: None, newest, every: POLL })
     }
 }
 
@@ -107,7 +109,7 @@ impl Client for Polling {
                         None => return Ok(snapshot),
                     }
                 }
-                sleep(POLL).await;
+                sleep(self.every).await;
             }
         };
         limited("snapshot", changed).await?

@@ -20,7 +20,7 @@ use tokio_tungstenite::{
 use super::{Client, limited, sentence};
 use crate::{Bad, Outcome, Snapshot, Target};
 
-pub(super) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(super) struct Frames {
     socket: WebSocket,

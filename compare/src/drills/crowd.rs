@@ -11,6 +11,8 @@ use crate::{
     Lesson, Running, Server, Subject, Target,
     client::LIMIT,
     connect,
+    language::Language,
+    measure::gap::{self, Plan},
     process::{allow_descriptors, footprint},
     raw::{self, Raw},
 };
@@ -147,6 +149,21 @@ pub(super) async fn vanish(subject: Subject, tell: Teller) -> Result<Verdict> {
         before = now;
     }
     bail!("the server grows each time")
+}
+
+pub(super) async fn gap(subject: Subject, tell: Teller) -> Result<Verdict> {
+    let server = Server::start(subject)?;
+    let plan = Plan::minute(20);
+    tell.say("20 clients follow 120 changes; every 15 s the network is cut for 2 s");
+    let seen = gap::gap(server.target(), plan).await?;
+    let share = Language::English.percent(seen.share());
+    tell.say(&format!("of the changes {share} were received, none out of order"));
+    ensure!(seen.out_of_order == 0, "{} came after a newer one", seen.out_of_order);
+    ensure!(seen.last == seen.clients, "only {} hold the last value", seen.last);
+    tell.say("all hold the last value");
+    let whole = seen.received.iter().all(|received| *received == seen.changes);
+    ensure!(!whole, "nobody missed anything");
+    Ok(Verdict::StateHolds)
 }
 
 /// Clients that begin a request and do not go on.

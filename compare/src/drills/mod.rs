@@ -106,6 +106,15 @@ impl Drill {
             run: |subject, tell| crowd::stall(subject, tell).boxed(),
         },
         Self {
+            name: "gap",
+            what: text(
+                "20 clients suivent 120 changements ; toutes les 15 s, le réseau est coupé 2 s",
+                "20 clients follow 120 changes; every 15 s the network is cut for 2 s",
+            ),
+            place: Place::Alone,
+            run: |subject, tell| crowd::gap(subject, tell).boxed(),
+        },
+        Self {
             name: "crowd",
             what: text(
                 "2 000 clients inactifs, puis un changement",

@@ -27,6 +27,8 @@ pub enum Verdict {
     Dropped,
     /// Every client has the change.
     AllHaveIt,
+    /// Every client holds the last value in the end, and has missed changes before.
+    StateHolds,
     /// Nothing is left of clients that are gone.
     NothingLeft,
     /// Who did not finish was dropped, but for one known fault; the others were served.
@@ -67,6 +69,10 @@ impl Verdict {
                 "the others notice nothing; it is dropped",
             ),
             Self::AllHaveIt => text("tous l’ont reçu", "all have it"),
+            Self::StateHolds => text(
+                "tous ont la dernière valeur ; des changements leur ont échappé",
+                "all hold the last value; they have missed changes",
+            ),
             Self::NothingLeft => {
                 text("il ne reste rien d’eux", "nothing is left of them")
             }

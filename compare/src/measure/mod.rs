@@ -3,10 +3,14 @@
 
 pub mod cores;
 pub mod floor;
+pub mod gap;
+pub mod network;
 #[cfg(unix)]
 pub mod profile;
 pub mod scale;
+pub mod storm;
 pub mod traffic;
+pub mod trips;
 pub mod workload;
 
 use std::{env, num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -34,9 +38,9 @@ use workload::{Measurand, Plan};
 /// What is measured, and how much of it.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Clients that follow the counter
-    #[arg(long, default_value = "200")]
-    clients: NonZeroUsize,
+    /// Clients that follow the counter: 200, or 2000 in a storm, unless told otherwise
+    #[arg(long)]
+    clients: Option<NonZeroUsize>,
     /// Measures this lesson alone
     #[arg(long)]
     lesson: Option<Lesson>,
@@ -49,6 +53,15 @@ pub struct Options {
     /// One round, and neither the idle minute nor the poll intervals
     #[arg(long)]
     quick: bool,
+    /// Instead: what clients miss whose network is cut for 2 s every 15 s, for a minute
+    #[arg(long)]
+    gaps: bool,
+    /// Instead: how a crowd comes back to a server that is killed and started again
+    #[arg(long)]
+    storm: bool,
+    /// Instead: how many round trips a first value and a click cost
+    #[arg(long)]
+    network: bool,
     /// Measures the peers in Node.js, Bun and Python too
     #[arg(long)]
     peers: bool,
@@ -59,6 +72,9 @@ pub struct Options {
     #[arg(long)]
     book: bool,
 }
+
+/// Clients that follow the counter, unless told otherwise.
+const CLIENTS: usize = 200;
 
 /// The quiet minute: idle clients are counted, and pollers wait.
 const QUIET: Duration = Duration::from_secs(60);
@@ -83,6 +99,9 @@ const WAITING_CLIENTS: usize = 100;
 /// # Errors
 /// When a server does not do what its transport asks, or a file cannot be written.
 pub async fn run(options: Options) -> Result<()> {
+    if options.gaps || options.storm || options.network {
+        return network::run(&options).await;
+    }
     let comparison = measure(&options).await?;
     print!("{}", tables::tables(&comparison, Language::English));
     if let Some(path) = &options.json {
@@ -96,7 +115,7 @@ pub async fn run(options: Options) -> Result<()> {
 
 async fn measure(options: &Options) -> Result<Comparison> {
     let plan = Plan {
-        clients: options.clients.get(),
+        clients: options.clients.map_or(CLIENTS, NonZeroUsize::get),
         changes: 40,
         every: Duration::from_millis(50),
         burst: 200,

@@ -4,6 +4,7 @@
 pub mod chapter;
 pub mod comparison;
 pub mod figure;
+pub mod network;
 pub mod plot;
 pub mod scaling;
 pub mod tables;

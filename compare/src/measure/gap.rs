@@ -1,0 +1,168 @@
+//! What clients miss whose network is cut again and again.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, sleep_until},
+};
+
+use crate::{
+    Target,
+    client::{Chance, Client, Met, connect, follow},
+    relay::{Network, Relay},
+    report::network::{Gap, Recovery},
+};
+
+/// How long all clients may take for what they should do soon: the longest pause of a page
+/// is 10 s.
+const SOON: Duration = Duration::from_secs(60);
+
+/// What is done to a server's clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Clients that follow the counter.
+    pub clients: usize,
+    /// Changes, numbered by their versions.
+    pub changes: u64,
+    /// The time between two of them.
+    pub every: Duration,
+    /// The time between the beginnings of two cuts; the first comes after half of it.
+    pub period: Duration,
+    /// How long each cut is, for all clients the same.
+    pub offline: Duration,
+}
+
+impl Plan {
+    /// A minute of two changes a second, with a cut of 2 s every 15 s.
+    #[must_use]
+    pub fn minute(clients: usize) -> Self {
+        Self {
+            clients,
+            changes: 120,
+            every: Duration::from_millis(500),
+            period: Duration::from_secs(15),
+            offline: Duration::from_secs(2),
+        }
+    }
+
+    /// When the network is cut, since the first change.
+    fn cuts(self) -> impl Iterator<Item = Duration> {
+        let lasts = self.every.mul_f64(self.changes as f64);
+        let cut = move |at: u32| self.period * at + self.period / 2;
+        (0..).map(cut).take_while(move |cut| *cut + self.offline < lasts)
+    }
+}
+
+/// What one client received: versions, and when.
+type Log = Vec<(Instant, u64)>;
+
+/// Has clients follow the server through a network that is cut, and says what they received.
+///
+/// # Errors
+/// When a client never connects, or the server does not take a change.
+pub async fn gap(server: Target, plan: Plan) -> Result<Gap> {
+    let relay = Relay::start(server.address, None).await?;
+    let logs = Arc::new(Mutex::new(vec![Log::new(); plan.clients]));
+    let mut followers = JoinSet::new();
+    for client in 0..plan.clients {
+        let (logs, target) = (logs.clone(), relay.before(server));
+        followers.spawn(follow(target, Chance::Random, move |met| {
+            if let Met::Snapshot(snapshot) = met {
+                let mut logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
+                logs[client].push((Instant::now(), snapshot.version));
+            }
+        }));
+    }
+    let holding = |version: u64| {
+        let logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds = |log: &&Log| log.last().is_some_and(|last| last.1 >= version);
+        logs.iter().filter(holds).count()
+    };
+    let until_all_hold = async |version| {
+        let asked = Instant::now();
+        while holding(version) < plan.clients && asked.elapsed() < SOON {
+            sleep(Duration::from_millis(20)).await;
+        }
+        holding(version)
+    };
+    ensure!(until_all_hold(0).await == plan.clients, "not every client connects");
+
+    let mut sender = connect(server).await?;
+    let mut now = sender.next().await?.version;
+    let before = now;
+    let began = tokio::time::Instant::now();
+    let changing = async {
+        for change in 1..=plan.changes {
+            sleep_until(began + plan.every.mul_f64(change as f64)).await;
+            sender.send("increment").await?;
+            reach(&mut *sender, before + change).await?;
+        }
+        anyhow::Ok(())
+    };
+    let cutting = async {
+        let mut returns = Vec::new();
+        for cut in plan.cuts() {
+            sleep_until(began + cut).await;
+            relay.set(Network::Down);
+            sleep(plan.offline).await;
+            relay.set(Network::Good);
+            returns.push(Instant::now());
+        }
+        Ok(returns)
+    };
+    let ((), returns) = tokio::try_join!(changing, cutting)?;
+    now += plan.changes;
+    let last = until_all_hold(now).await;
+    let logs = logs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    drop(followers);
+    Ok(figures(&logs, before..now, last, &returns))
+}
+
+/// Reads until the counter has this version.
+async fn reach(client: &mut dyn Client, version: u64) -> Result<()> {
+    while client.next().await?.version < version {}
+    Ok(())
+}
+
+/// What the logs say about the versions after `changes.start`, up to `changes.end`.
+fn figures(
+    logs: &[Log],
+    changes: std::ops::Range<u64>,
+    last: usize,
+    returns: &[Instant],
+) -> Gap {
+    let mut gap = Gap {
+        clients: logs.len(),
+        changes: changes.end - changes.start,
+        cuts: returns.len(),
+        last,
+        ..Gap::default()
+    };
+    let mut recoveries = Vec::new();
+    for log in logs {
+        let mut received = 0;
+        let mut newest = changes.start;
+        for &(_, version) in log {
+            if version > newest {
+                received += 1;
+                newest = version;
+            } else if version < newest {
+                gap.out_of_order += 1;
+            } else if version > changes.start {
+                gap.repeated += 1;
+            }
+        }
+        gap.received.push(received);
+        for back in returns {
+            let first = log.iter().find(|(at, _)| at >= back);
+            recoveries.extend(first.map(|(at, _)| at.duration_since(*back)));
+        }
+    }
+    gap.recovery = Recovery::of(recoveries);
+    gap
+}

@@ -1,0 +1,113 @@
+//! The measurements of a bad network, one after another.
+
+use std::{env, num::NonZeroUsize, time::Duration};
+
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    CLIENTS, Options,
+    gap::{self, Plan},
+    measurands,
+    storm::storm,
+    trips::trips,
+    workload::Measurand,
+};
+use crate::{
+    Lesson, Runtime, Server, Subject,
+    client::Chance,
+    language::Language,
+    process::allow_descriptors,
+    report::{chapter::write_json, figure::Machine, network::Report},
+};
+
+/// Clients of a storm, unless told otherwise.
+const CROWD: usize = 2000;
+
+/// Measures what was asked for, prints it, and writes it where asked.
+///
+/// # Errors
+/// When a server does not do what its transport asks, or a file cannot be written.
+pub async fn run(options: &Options) -> Result<()> {
+    let clients = |usual| options.clients.map_or(usual, NonZeroUsize::get);
+    let lessons = options.lesson.map_or(Lesson::ALL.to_vec(), |lesson| vec![lesson]);
+    Lesson::build(if options.network { &Lesson::ALL } else { &lessons })?;
+    let (servers, missing) = servers(options);
+    let arguments: Vec<String> = env::args().skip(2).collect();
+    let mut report = Report {
+        date: time::OffsetDateTime::now_utc().date().to_string(),
+        command: format!("just compare {}", arguments.join(" ")).trim().to_owned(),
+        machine: Machine::this(),
+        missing,
+        ..Report::default()
+    };
+    let runtimes = Runtime::ALL.map(|runtime| {
+        let same = |server: &&Subject| server.runtime == runtime;
+        servers.iter().copied().filter(|server| same(&server)).collect::<Vec<_>>()
+    });
+    let runtimes: Vec<_> = runtimes.into_iter().filter(|it| !it.is_empty()).collect();
+    let steps = u64::from(options.network)
+        + u64::from(options.gaps) * runtimes.len() as u64
+        + u64::from(options.storm) * 2 * servers.len() as u64;
+    let bar = ProgressBar::new(steps);
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {elapsed_precise}\n{msg}")?);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    if options.network {
+        bar.set_message("round trips");
+        report.trips = trips().await?;
+        bar.inc(1);
+    }
+    if options.gaps {
+        let plan = Plan::minute(clients(CLIENTS));
+        // Each client has a socket here, two in the relay, and one in its server.
+        allow_descriptors(3 * (plan.clients * Lesson::ALL.len()) as u64 + 1000)?;
+        for group in &runtimes {
+            let name = group[0].runtime.name();
+            bar.set_message(format!(
+                "gaps: a minute of {name}, all transports at once"
+            ));
+            let gaps = try_join_all(group.iter().map(async |subject| {
+                let server = Server::start(*subject)?;
+                let gap = gap::gap(server.target(), plan).await;
+                let gap = gap.with_context(|| format!("while {subject} was cut"))?;
+                anyhow::Ok((subject.to_string(), gap))
+            }));
+            report.gaps.extend(gaps.await?);
+            bar.inc(1);
+        }
+    }
+    if options.storm {
+        let clients = clients(CROWD);
+        allow_descriptors(2 * clients as u64 + 1000)?;
+        for subject in &servers {
+            let crowd = async |chance: Chance| {
+                bar.set_message(format!("storm: {subject}, {chance:?} pauses"));
+                let seen = storm(*subject, clients, chance).await;
+                bar.inc(1);
+                seen.with_context(|| format!("in the storm on {subject}"))
+            };
+            let seen = [crowd(Chance::Random).await?, crowd(Chance::Fixed).await?];
+            report.storms.insert(subject.to_string(), seen);
+        }
+    }
+    bar.finish_and_clear();
+    print!("{}", report.tables(Language::English));
+    if let Some(path) = &options.json {
+        write_json(&report, path)?;
+    }
+    if options.book {
+        report.write()?;
+    }
+    Ok(())
+}
+
+/// What is measured, without floors; and what would be but is not installed.
+fn servers(options: &Options) -> (Vec<Subject>, Vec<String>) {
+    let (measurands, missing) = measurands(options);
+    let servers = measurands.into_iter().filter_map(|measurand| match measurand {
+        Measurand::Server(subject) => Some(subject),
+        Measurand::Floor(_) => None,
+    });
+    (servers.collect(), missing)
+}

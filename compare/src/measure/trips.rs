@@ -1,0 +1,171 @@
+//! How many round trips a first value and a click cost.
+
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::time::sleep;
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+use crate::{
+    Lesson, Server, Target,
+    client::{WebSocket, connect, limited},
+    relay::{Network, Relay},
+    report::network::{Trips, Way},
+};
+
+/// Two delays, each way. What is the same at both is no round trip.
+const DELAYS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(200)];
+
+/// How often each is tried; the shortest counts, for nothing makes it too short.
+const TRIES: usize = 3;
+
+/// How often a transport is measured whose figures are no integers: the machine was busy.
+const RUNS: usize = 5;
+
+/// Counts the round trips of all transports.
+///
+/// # Errors
+/// When a server does not answer.
+pub async fn trips() -> Result<Vec<Trips>> {
+    let ways = Lesson::ALL.map(|lesson| (lesson, Way::Own));
+    let mut counted = Vec::new();
+    for (lesson, way) in ways.into_iter().chain([(Lesson::SocketIo, Way::Upgraded)]) {
+        let server = Server::start(lesson)?;
+        let mut trips = one(&server, way).await;
+        for _ in 1..RUNS {
+            if trips.is_err() {
+                trips = one(&server, way).await;
+            }
+        }
+        counted.push(trips.with_context(|| format!("disturbed {RUNS} times"))?);
+    }
+    Ok(counted)
+}
+
+async fn one(server: &Server, way: Way) -> Result<Trips> {
+    let [short, long] =
+        [timed(server, way, DELAYS[0]).await?, timed(server, way, DELAYS[1]).await?];
+    let upgrade = short.upgrade.zip(long.upgrade);
+    Ok(Trips {
+        lesson: server.target().lesson.to_string(),
+        way,
+        connections: long.connections,
+        first: count(short.first, long.first)?,
+        click: count(short.click, long.click)?,
+        upgrade: upgrade.map(|(short, long)| count(short, long)).transpose()?,
+    })
+}
+
+/// How long something takes that goes to and fro `k` times, at both delays: `k` times the
+/// round trip, and a rest that does not depend on it.
+fn count(short: Duration, long: Duration) -> Result<u32> {
+    let trip = 2.0 * (DELAYS[1] - DELAYS[0]).as_secs_f64();
+    let trips = (long.as_secs_f64() - short.as_secs_f64()) / trip;
+    ensure!(
+        trips > 0.0 && (trips - trips.round()).abs() < 0.4,
+        "{trips:.2} round trips: {short:?} at {:?}, {long:?} at {:?}",
+        DELAYS[0],
+        DELAYS[1],
+    );
+    Ok(trips.round() as u32)
+}
+
+/// How long things take at one delay.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    first: Duration,
+    click: Duration,
+    upgrade: Option<Duration>,
+    connections: u64,
+}
+
+/// The shortest of some tries.
+async fn timed(server: &Server, way: Way, delay: Duration) -> Result<Timed> {
+    let mut best: Option<Timed> = None;
+    for _ in 0..TRIES {
+        let relay = Relay::start(server.target().address, None).await?;
+        relay.set(Network::Slow(delay));
+        let target = relay.before(server.target());
+        let mut now = match way {
+            Way::Own => own(target).await?,
+            Way::Upgraded => upgraded(target).await?,
+        };
+        now.connections = relay.traffic().connections.load(Relaxed);
+        let best = best.get_or_insert(now);
+        best.first = best.first.min(now.first);
+        best.click = best.click.min(now.click);
+        best.upgrade = best.upgrade.min(now.upgrade);
+    }
+    best.context("not tried")
+}
+
+/// By the transport of the lesson; with Socket.IO, by WebSocket from the start.
+async fn own(target: Target) -> Result<Timed> {
+    let began = Instant::now();
+    let mut client = connect(target).await?;
+    let version = client.next().await?.version;
+    let first = began.elapsed();
+    // Otherwise the answer would come with what is still under way.
+    sleep(Duration::from_millis(50)).await;
+    let began = Instant::now();
+    client.send("increment").await?;
+    // Over HTTP the answer has the new snapshot, and the page shows it.
+    if target.lesson == Lesson::WebSocket {
+        while client.next().await?.version <= version {}
+    }
+    Ok(Timed { first, click: began.elapsed(), upgrade: None, connections: 0 })
+}
+
+/// As socket.io-client does it unless told otherwise: HTTP long polling first, and then
+/// WebSocket (Engine.IO protocol 4, "Upgrade").
+async fn upgraded(target: Target) -> Result<Timed> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let url = target.url("/socket.io/?EIO=4&transport=polling");
+    let text = async |request: reqwest::RequestBuilder| {
+        let answer = limited("answer", request.send()).await??;
+        anyhow::Ok(limited("body", answer.text()).await??)
+    };
+    let began = Instant::now();
+    let open = text(http.get(&url)).await?;
+    let open: Value = serde_json::from_str(open.trim_start_matches('0'))?;
+    let sid = open["sid"].as_str().context("no sid")?;
+    let session = format!("{url}&sid={sid}");
+    let listening = async {
+        let mut came = String::new();
+        while !came.contains("42[\"counter\"") {
+            came += &text(http.get(&session)).await?;
+        }
+        anyhow::Ok(())
+    };
+    let joining = text(http.post(&session).body("40"));
+    tokio::try_join!(listening, joining)?;
+    let first = began.elapsed();
+    let began = Instant::now();
+    let query = format!("EIO=4&transport=websocket&sid={sid}");
+    let url = format!("ws://{}/socket.io/?{query}", target.address);
+    let (mut socket, _) = limited("handshake", connect_async(url)).await??;
+    socket.send(Message::text("2probe")).await?;
+    until(&mut socket, "3probe").await?;
+    let upgrade = began.elapsed();
+    socket.send(Message::text("5")).await?;
+    let began = Instant::now();
+    let click = r#"420["command",{"type":"increment"}]"#;
+    socket.send(Message::text(click)).await?;
+    until(&mut socket, "430").await?;
+    Ok(Timed { first, click: began.elapsed(), upgrade: Some(upgrade), connections: 0 })
+}
+
+/// Reads until a packet begins like this.
+async fn until(socket: &mut WebSocket, wanted: &str) -> Result<()> {
+    loop {
+        let message = limited("packet", socket.next()).await?.context("closed")??;
+        if message.to_text()?.starts_with(wanted) {
+            return Ok(());
+        }
+    }
+}

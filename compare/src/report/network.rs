@@ -1,0 +1,289 @@
+//! What a bad network does, as data and as tables.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    chapter::{table, write_between},
+    figure::Machine,
+};
+use crate::language::Language;
+
+/// The chapter that shows it.
+const CHAPTER: &str = "network";
+
+/// All that was measured, and where.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Report {
+    /// The day, in UTC, as ISO 8601 writes it.
+    pub date: String,
+    /// The command that was run.
+    pub command: String,
+    /// Where it was measured.
+    pub machine: Machine,
+    /// What clients missed while they were cut again and again, by server.
+    pub gaps: BTreeMap<String, Gap>,
+    /// How crowds came back, by server: with pauses that are drawn, and with fixed ones.
+    pub storms: BTreeMap<String, [Storm; 2]>,
+    /// The round trips of each transport.
+    pub trips: Vec<Trips>,
+    /// What was asked for and is not installed, and why.
+    pub missing: Vec<String>,
+}
+
+/// What clients received through a network that was cut again and again.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Gap {
+    /// How many there were.
+    pub clients: usize,
+    /// Numbered changes of the counter.
+    pub changes: u64,
+    /// How often the network was cut.
+    pub cuts: usize,
+    /// How many different changes each client received.
+    pub received: Vec<u64>,
+    /// Changes that a client received once more, over all clients.
+    pub repeated: u64,
+    /// Changes that came after a newer one, over all clients.
+    pub out_of_order: u64,
+    /// How many clients held the last change in the end.
+    pub last: usize,
+    /// From the network's return until a client heard of the counter again.
+    pub recovery: Recovery,
+}
+
+impl Gap {
+    /// The share of the changes that were received, over all clients.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        let received: u64 = self.received.iter().sum();
+        received as f64 / (self.changes * self.clients as u64) as f64
+    }
+}
+
+/// Times in seconds, over all clients and cuts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct Recovery {
+    /// The median.
+    pub p50: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+impl Recovery {
+    /// The percentiles of these times, in any order; zeros when there are none.
+    #[must_use]
+    pub fn of(mut times: Vec<std::time::Duration>) -> Self {
+        times.sort();
+        let at = |share: f64| {
+            let at = (share * times.len() as f64).ceil() as usize;
+            times.get(at.max(1) - 1).map_or(0.0, std::time::Duration::as_secs_f64)
+        };
+        Self { p50: at(0.5), p95: at(0.95), max: at(1.0) }
+    }
+}
+
+/// How a crowd came back to a server that was killed and started again. Times in seconds
+/// since it listened again.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Storm {
+    /// How many clients there were.
+    pub clients: usize,
+    /// When half of them had a snapshot again.
+    pub half: Option<f64>,
+    /// When 95 % had.
+    pub most: Option<f64>,
+    /// When all had.
+    pub all: Option<f64>,
+    /// How many had none after a minute.
+    pub never: usize,
+    /// The most attempts to connect in any 100 ms since the server was killed.
+    pub peak: usize,
+    /// All attempts since the server was killed.
+    pub attempts: usize,
+}
+
+/// How a client speaks its transport.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Way {
+    /// As the lesson does; Socket.IO over WebSocket from the start.
+    Own,
+    /// Socket.IO as its client does it unless told otherwise: long polling, then WebSocket.
+    Upgraded,
+}
+
+/// The round trips of a transport, without those of TCP: one more for each connection.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Trips {
+    /// Whose transport.
+    pub lesson: String,
+    /// How it was spoken.
+    pub way: Way,
+    /// Until the first value.
+    pub first: u32,
+    /// From a click to the new value.
+    pub click: u32,
+    /// From the first value until WebSocket works, where that comes later.
+    pub upgrade: Option<u32>,
+    /// TCP connections that all this took.
+    pub connections: u64,
+}
+
+impl Report {
+    /// What was measured, as Markdown that a terminal shows well too.
+    #[must_use]
+    pub fn tables(&self, language: Language) -> String {
+        let sections = [
+            (!self.trips.is_empty()).then(|| self.trips_table(language)),
+            (!self.gaps.is_empty()).then(|| self.gaps_table(language)),
+            (!self.storms.is_empty()).then(|| self.storms_table(language)),
+        ];
+        let mut text = sections.into_iter().flatten().collect::<Vec<_>>().join("\n");
+        for missing in &self.missing {
+            text += &format!("\n- {missing}\n");
+        }
+        text
+    }
+
+    /// Writes each table that there is into the book's chapter.
+    ///
+    /// # Errors
+    /// When the chapter cannot be written.
+    pub fn write(&self) -> Result<()> {
+        if !self.trips.is_empty() {
+            write_between(CHAPTER, "trips", |language| self.trips_table(language))?;
+        }
+        if !self.gaps.is_empty() {
+            write_between(CHAPTER, "gaps", |language| self.gaps_table(language))?;
+        }
+        if !self.storms.is_empty() {
+            write_between(CHAPTER, "storms", |language| self.storms_table(language))?;
+        }
+        Ok(())
+    }
+
+    /// How and where it was measured.
+    fn conditions(&self, language: Language) -> String {
+        let measured = language.say("Mesuré le", "Measured on");
+        let by = language.say("par", "by");
+        format!(
+            "{measured} {}, {by} `{}` ; {}.\n\n",
+            self.date,
+            self.command,
+            self.machine.line(language)
+        )
+        .replace(" ;", language.say("\u{a0};", ";"))
+    }
+
+    fn trips_table(&self, language: Language) -> String {
+        let mut text = String::new();
+        let head = [
+            "",
+            language.say("première valeur", "first value"),
+            language.say("un clic", "a click"),
+            language.say("passage à WebSocket", "move to WebSocket"),
+            language.say("connexions TCP", "TCP connections"),
+        ];
+        let rows = self.trips.iter().map(|trips| {
+            let way = match (trips.way, &*trips.lesson) {
+                (Way::Upgraded, _) => {
+                    language.say(" (long polling d’abord)", " (long polling first)")
+                }
+                (Way::Own, "04-socketio") => {
+                    language.say(" (WebSocket d’emblée)", " (WebSocket at once)")
+                }
+                (Way::Own, _) => "",
+            };
+            vec![
+                format!("**{}**{way}", trips.lesson),
+                trips.first.to_string(),
+                trips.click.to_string(),
+                trips.upgrade.map_or("–".to_owned(), |trips| trips.to_string()),
+                trips.connections.to_string(),
+            ]
+        });
+        table(&mut text, &head, rows.collect());
+        text
+    }
+
+    fn gaps_table(&self, language: Language) -> String {
+        let mut text = self.conditions(language);
+        let head = [
+            "",
+            language.say("clients", "clients"),
+            language.say("changements reçus", "changes received"),
+            language.say("le moins bien servi", "the worst served"),
+            language.say("répétés, par client", "repeated, per client"),
+            language.say("dans l’ordre", "in order"),
+            language.say("ont la dernière valeur", "hold the last value"),
+            language.say(
+                "de retour après, s : médiane, p95, max",
+                "back after, s: median, p95, max",
+            ),
+        ];
+        let rows = self.gaps.iter().map(|(server, gap)| {
+            let Recovery { p50, p95, max } = gap.recovery;
+            let numbers = [p50, p95, max].map(|it| language.number(it));
+            let worst = gap.received.iter().min().copied().unwrap_or_default();
+            let of = language.say("sur", "of");
+            vec![
+                format!("**{server}**"),
+                gap.clients.to_string(),
+                language.percent(gap.share()),
+                format!("{worst} {of} {}", gap.changes),
+                language.number(gap.repeated as f64 / gap.clients as f64),
+                language
+                    .say(
+                        if gap.out_of_order == 0 { "oui" } else { "non" },
+                        if gap.out_of_order == 0 { "yes" } else { "no" },
+                    )
+                    .to_owned(),
+                format!("{} {of} {}", gap.last, gap.clients),
+                numbers.join(" ; ").replace(" ;", language.say("\u{a0};", ";")),
+            ]
+        });
+        table(&mut text, &head, rows.collect());
+        language.spaced(&text)
+    }
+
+    fn storms_table(&self, language: Language) -> String {
+        let mut text = self.conditions(language);
+        let head = [
+            "",
+            language.say("pauses", "pauses"),
+            language.say("50 % de retour, s", "50% back, s"),
+            language.say("95 %, s", "95%, s"),
+            language.say("tous, s", "all, s"),
+            language.say("jamais", "never"),
+            language
+                .say("tentatives en 100 ms, au plus", "attempts in 100 ms, at most"),
+            language.say("tentatives par client", "attempts per client"),
+        ];
+        let mut rows = Vec::new();
+        for (server, storms) in &self.storms {
+            let pauses =
+                [language.say("au hasard", "random"), language.say("fixes", "fixed")];
+            for (storm, pauses) in storms.iter().zip(pauses) {
+                let time = |time: Option<f64>| {
+                    time.map_or("–".to_owned(), |time| language.number(time))
+                };
+                rows.push(vec![
+                    format!("**{server}**"),
+                    pauses.to_owned(),
+                    time(storm.half),
+                    time(storm.most),
+                    time(storm.all),
+                    storm.never.to_string(),
+                    storm.peak.to_string(),
+                    language.number(storm.attempts as f64 / storm.clients as f64),
+                ]);
+            }
+        }
+        table(&mut text, &head, rows);
+        text.replace(" %", language.say("\u{a0}%", "%"))
+    }
+}
