@@ -70,7 +70,7 @@ impl Drill {
         Self {
             name: "idle",
             what: text(
-                "Un proxy coupe ce qui se tait 20 s ; 45 s sans changement",
+                "Un proxy ferme une connexion muette depuis 20 s ; 45 s sans changement",
                 "A proxy ends what is silent for 20 s; 45 s without a change",
             ),
             place: Place::Alone,
