@@ -139,13 +139,14 @@ with their real pages in a real browser, and fails when something else happens. 
 before your eyes, step by step: `just drill cut 03-websocket`.
 ";
 const FRENCH: &str = "\
-# Épreuves : ce que fait chaque transport quand on le perturbe
+# Incidents : ce que fait chaque transport quand on le perturbe
 
 *[Read in English](../en/drills.md)*
 
-Chaque case a été observée : la suite de tests fait subir aux leçons ce que dit la première
-colonne, avec leurs vraies pages dans un vrai navigateur, et échoue s’il se passe autre
-chose. Une case sous vos yeux, pas à pas : `just drill cut 03-websocket`.
+Un incident est une panne provoquée exprès. Chaque case a été observée : la suite de tests
+joue l’incident de la première colonne contre les leçons, avec leurs vraies pages dans un
+vrai navigateur, et échoue s’il se passe autre chose. Pour en jouer un sous vos yeux, pas à
+pas : `just drill cut 03-websocket`.
 ";
 
 /// Whether each cell of the tables in the book says what was observed, once that is written

@@ -85,7 +85,7 @@ pub(super) async fn stall(subject: Subject, tell: Teller) -> Result<Verdict> {
     tokio::try_join!(sending, reading)?;
     let grown = footprint(server.pid())?.0.saturating_sub(memory);
     tell.say(&format!(
-        "10 000 changes reached the others; the server grew by {grown} KiB"
+        "10,000 changes reached the others; the server grew by {grown} KiB"
     ));
     ensure!(grown < GROWTH, "the server grew by {grown} KiB");
     // Its own two connections stay; what polls may have fewer.
@@ -140,7 +140,7 @@ pub(super) async fn vanish(subject: Subject, tell: Teller) -> Result<Verdict> {
         }
         let (now, _) = footprint(server.pid())?;
         tell.say(&format!(
-            "2 000 clients connected and vanished, time {time}: no descriptor is left; \
+            "2,000 clients connected and vanished, time {time}: no descriptor is left; \
              memory went from {before} KiB to {now} KiB"
         ));
         if now.saturating_sub(before) < GROWTH {

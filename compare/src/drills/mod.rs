@@ -70,7 +70,7 @@ impl Drill {
         Self {
             name: "idle",
             what: text(
-                "Un proxy coupe ce qui se tait 20 s ; 45 s sans changement",
+                "Un proxy ferme une connexion muette depuis 20 s ; 45 s sans changement",
                 "A proxy ends what is silent for 20 s; 45 s without a change",
             ),
             place: Place::Alone,
@@ -100,7 +100,7 @@ impl Drill {
             name: "stall",
             what: text(
                 "Un client cesse de lire ; 10 000 changements",
-                "One client stops reading; 10 000 changes",
+                "One client stops reading; 10,000 changes",
             ),
             place: Place::Alone,
             run: |subject, tell| crowd::stall(subject, tell).boxed(),
@@ -118,7 +118,7 @@ impl Drill {
             name: "crowd",
             what: text(
                 "2 000 clients inactifs, puis un changement",
-                "2 000 idle clients, then one change",
+                "2,000 idle clients, then one change",
             ),
             place: Place::Alone,
             run: |subject, tell| crowd::crowd(subject, tell).boxed(),
@@ -127,7 +127,7 @@ impl Drill {
             name: "vanish",
             what: text(
                 "2 000 clients se connectent et disparaissent, encore et encore",
-                "2 000 clients connect and vanish, again and again",
+                "2,000 clients connect and vanish, again and again",
             ),
             place: Place::Alone,
             run: |subject, tell| crowd::vanish(subject, tell).boxed(),
@@ -148,7 +148,7 @@ impl Drill {
             what: text(
                 "100 000 entrées malformées, méthodes inconnues et requêtes en rafale, \
                  entremêlées de commandes valides",
-                "100 000 malformed inputs, odd methods and pipelining, with good commands \
+                "100,000 malformed inputs, odd methods and pipelining, with good commands \
                  between",
             ),
             place: Place::Alone,

@@ -43,15 +43,15 @@ impl Verdict {
     pub fn text(self) -> Text {
         match self {
             Self::CountsOnce => text(
-                "revient seul ; chaque clic compte une fois",
+                "la page revient seule ; chaque clic compte une fois",
                 "back by itself; every click counts once",
             ),
             Self::Lost => text(
-                "revient seul ; les clics sont perdus, et la page le dit",
+                "la page revient seule ; les clics sont perdus, et elle le dit",
                 "back by itself; the clicks are lost, and the page says so",
             ),
             Self::Unknown => text(
-                "revient seul ; le sort des clics est inconnu, et la page le dit",
+                "la page revient seule ; le sort des clics est inconnu, et elle le dit",
                 "back by itself; the fate of the clicks is unknown, and the page says so",
             ),
             Self::Works => text("fonctionne", "works"),
@@ -63,7 +63,7 @@ impl Verdict {
                 "back again, the page shows the right number",
             ),
             Self::NothingArrives => text("rien n’arrive", "nothing arrives"),
-            Self::StaysConnected => text("reste connecté", "stays connected"),
+            Self::StaysConnected => text("la page reste connectée", "stays connected"),
             Self::Dropped => text(
                 "les autres ne remarquent rien ; il est déconnecté",
                 "the others notice nothing; it is dropped",

@@ -216,7 +216,7 @@ impl Scaling {
             ),
             row(
                 say(
-                    "Redis écoute de nouveau : jusqu’à son état chez un client",
+                    "Redis revenu : jusqu’à la réception de son état par un client",
                     "Redis listens again: until a client has its state",
                 ),
                 |r| r.redis,
