@@ -5,6 +5,7 @@
 //! here, and the Rust client libraries for it need OpenSSL to build. The official client is
 //! tried against the lesson by the suite `interop`.
 
+mod line;
 mod polling;
 pub mod socketio;
 mod sse;
@@ -14,6 +15,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use anyhow::Result;
 use async_trait::async_trait;
+pub use line::{Line, Said};
 use polling::Polling;
 use serde_json::{Value, json};
 use socketio::Packets;
