@@ -25,7 +25,7 @@ enum Over {
 /// What a server says over a [`Line`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Said {
-    /// The name of the event; empty where it has none.
+    /// The name of the event; empty where it has none, or is the lesson's own.
     pub event: String,
     /// Its id; empty where it has none.
     pub id: String,
@@ -83,7 +83,7 @@ impl Line {
 
     async fn said(&mut self) -> Result<Option<Said>> {
         loop {
-            let said = match &mut self.over {
+            let mut said = match &mut self.over {
                 Over::Sse(events) => {
                     let Some(event) = events.event().await? else {
                         self.end = "end of the stream".to_owned();
@@ -112,9 +112,8 @@ impl Line {
                         let mut event: Vec<Value> = serde_json::from_str(&packet[2..])?;
                         event.resize(3, Value::Null);
                         let text = |value: &Value| value.as_str().map(str::to_owned);
-                        let name = text(&event[0]).filter(|name| name != "counter");
                         Said {
-                            event: name.unwrap_or_default(),
+                            event: text(&event[0]).unwrap_or_default(),
                             id: text(&event[2]).unwrap_or_default(),
                             data: event.swap_remove(1),
                         }
@@ -130,6 +129,9 @@ impl Line {
                     }
                 },
             };
+            if said.event == "counter" {
+                said.event.clear();
+            }
             if said.event != "heartbeat" {
                 return Ok(Some(said));
             }
