@@ -149,15 +149,15 @@ async fn judged(name: &str, folder: &Path, lesson: Lesson) -> Outcome {
             let tell = |stage: &'static Stage, status: &Status| {
                 stages.push((stage, status.clone()));
             };
-            let tried = Stage::of(lesson);
-            match timeout(MOST, judge::judge(&candidate, tried, true, tell)).await {
+            let tried: Vec<_> = Stage::of(lesson).iter().collect();
+            match timeout(MOST, judge::judge(&candidate, &tried, true, tell)).await {
                 Ok(Ok(judgement)) => Outcome::Judged(judgement),
                 Ok(Err(error)) => Outcome::Unfit(unfit(&error)),
                 // What was told before the time was over counts.
                 Err(_) => {
                     let rest = tried.iter().skip(stages.len());
                     let rest: Vec<_> =
-                        rest.map(|stage| (stage, Status::NotReached)).collect();
+                        rest.map(|stage| (*stage, Status::NotReached)).collect();
                     stages.extend(rest);
                     let (name, recorded) = (candidate.to_string(), String::new());
                     Outcome::Judged(Judgement { name, lesson, stages, recorded })

@@ -2,7 +2,7 @@
 //! `just compare`, `just scale` and `just profile` call it.
 
 use std::{
-    env,
+    env, fs,
     io::{self, IsTerminal},
     net::Ipv4Addr,
     path::{Path, PathBuf},
@@ -65,6 +65,9 @@ enum Command {
         /// Goes on after a stage that fails
         #[arg(long)]
         all: bool,
+        /// Tries the stage of an extension too, such as rooms, after those of the contract
+        #[arg(long, value_name = "EXTENSION")]
+        also: Vec<String>,
         /// Prints one JSON document instead of text; docs/en/practical.md says what is in it
         #[arg(long)]
         json: bool,
@@ -212,15 +215,18 @@ fn run(command: Command) -> Result<ExitCode> {
     let done = match command {
         #[cfg(feature = "browser")]
         Command::Check { lesson, all, json, page: true, command, .. } => {
-            let tried = Stage::of_page(lesson);
+            let tried: Vec<_> = Stage::of_page(lesson).iter().collect();
             return Ok(
-                many()?.block_on(check(lesson, tried, all, json, lang, &command))
+                many()?.block_on(check(lesson, &tried, all, json, lang, &command))
             );
         }
-        Command::Check { lesson, all, json, command, .. } => {
-            let tried = Stage::of(lesson);
+        Command::Check { lesson, all, also, json, command, .. } => {
+            let mut tried: Vec<_> = Stage::of(lesson).iter().collect();
+            for name in also {
+                tried.extend(Exercise::extension(lesson, &name)?.stages);
+            }
             return Ok(
-                many()?.block_on(check(lesson, tried, all, json, lang, &command))
+                many()?.block_on(check(lesson, &tried, all, json, lang, &command))
             );
         }
         Command::Exercise { name, js, overwrite, .. } => {
@@ -337,6 +343,10 @@ async fn observed(exercise: &Exercise, lang: Language) -> Result<()> {
 }
 
 fn solution(exercise: &Exercise, code: Code) -> Result<()> {
+    if let (Some(patch), Code::Rust) = (&exercise.patch, code) {
+        print!("{}", fs::read_to_string(patch)?);
+        return Ok(());
+    }
     let (solution, mine) = exercise.files(code, &exercise::my())?;
     let mut git = process::Command::new("git");
     git.args(["--no-pager", "diff", "--no-index"]).arg(mine).arg(solution);
@@ -348,7 +358,7 @@ fn solution(exercise: &Exercise, code: Code) -> Result<()> {
 /// Judges, and says so in the language that is asked for.
 async fn check(
     lesson: Lesson,
-    tried: &'static [Stage],
+    tried: &[&'static Stage],
     all: bool,
     json: bool,
     lang: Language,

@@ -2,6 +2,7 @@
 //! nothing, for the lesson itself.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     net::ToSocketAddrs,
     path::{Path, PathBuf},
@@ -74,26 +75,19 @@ pub fn folder_command(folder: &Path) -> Result<CommandLine> {
 /// # Errors
 /// A [`crate::language::Sentence`] when it does not build; Cargo has said why.
 pub fn build(folder: &Path) -> Result<PathBuf> {
-    let mut cargo =
-        Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--message-format", "json-render-diagnostics"]);
-    cargo.current_dir(folder);
+    let mut words = Vec::new();
     // In the workspace of `my`, all its members have a say in what is built.
     if let Ok(exercise) = fs::read_to_string(folder.join("EXERCISE"))
         && let Some((lesson, _)) = exercise.split_once('/')
     {
-        cargo.args(["--quiet", "--workspace", "--bin", &format!("my-{lesson}")]);
+        words =
+            vec!["--workspace".to_owned(), "--bin".to_owned(), format!("my-{lesson}")];
     }
-    let output = cargo.output().context("cannot run cargo")?;
-    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let messages = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let programs: Vec<PathBuf> = messages
-        .filter_map(|message: Value| Some(message["executable"].as_str()?.into()))
-        .collect();
-    match programs.into_iter().next_back() {
-        Some(program) if output.status.success() => Ok(program),
-        _ => {
-            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    let (programs, complaints) = cargo_build(folder, &words)?;
+    match (programs.into_values().next_back(), complaints) {
+        (Some(program), None) => Ok(program),
+        (_, complaints) => {
+            eprintln!("{}", complaints.unwrap_or_default());
             let folder = folder.display();
             bail!(sentence(
                 format!("{folder} ne se compile pas : voyez ce que dit Cargo"),
@@ -101,4 +95,33 @@ pub fn build(folder: &Path) -> Result<PathBuf> {
             ))
         }
     }
+}
+
+/// Builds all programs of a workspace at once, and returns those that do build, by their
+/// names, and what Cargo says about those that do not.
+///
+/// # Errors
+/// When Cargo cannot be run.
+pub fn build_all(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, Option<String>)> {
+    let words = ["--workspace", "--bins", "--keep-going"];
+    cargo_build(folder, &words.map(str::to_owned))
+}
+
+fn cargo_build(
+    folder: &Path,
+    words: &[String],
+) -> Result<(BTreeMap<String, PathBuf>, Option<String>)> {
+    let mut cargo =
+        Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]);
+    let output = cargo.args(words).current_dir(folder).output();
+    let output = output.context("cannot run cargo")?;
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let messages = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let programs = messages.filter_map(|message: Value| {
+        let name = message["target"]["name"].as_str()?.to_owned();
+        Some((name, message["executable"].as_str()?.into()))
+    });
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((programs.collect(), (!output.status.success()).then_some(complaints)))
 }

@@ -6,15 +6,16 @@
 mod common;
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::Mutex,
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use common::{cannot, in_order, trial};
 use compare::{
     Lesson, Target,
@@ -23,7 +24,8 @@ use compare::{
     client::{LIMIT, patient},
     connect,
     exercise::{self, Code, Exercise},
-    judge::{self, Needs, Stage},
+    judge::{self, Needs, Stage, Status},
+    language::Language,
     process::Process,
     program::CommandLine,
     report::chapter,
@@ -60,8 +62,86 @@ fn main() -> Result<()> {
     let trials = in_order(trials, &["deaf-page"]);
     let solutions = libtest_mimic::run(&arguments, solutions());
     let others = libtest_mimic::run(&arguments, trials);
+    // Each stage of these waits for answers in time, and no build runs beside them either.
+    arguments.test_threads = Some(arguments.test_threads.unwrap_or(4).min(4));
+    let extensions = libtest_mimic::run(&arguments, extensions(&arguments)?);
     solutions.exit_if_failed();
-    others.exit();
+    others.exit_if_failed();
+    extensions.exit();
+}
+
+/// The trials of extensions; what they try is built when the first of them begins.
+fn extensions(arguments: &Arguments) -> Result<Vec<Trial>> {
+    let title = |exercise: &Exercise| format!("extension {}", exercise.name);
+    let mut all = Exercise::all()?;
+    all.retain(|exercise| exercise.patch.is_some());
+    let wanted = |exercise: &&Exercise| {
+        let filter = arguments.filter.as_deref().unwrap_or_default();
+        title(exercise).contains(filter)
+    };
+    let tried: Vec<_> = all.iter().filter(wanted).cloned().collect();
+    let built = Arc::new((tried, OnceLock::new()));
+    let trials = all.into_iter().map(|exercise| {
+        let built = built.clone();
+        trial(title(&exercise), move || async move {
+            let (tried, built) = &*built;
+            extension(&exercise, built.get_or_init(|| Built::all(tried))).await
+        })
+    });
+    Ok(trials.collect())
+}
+
+/// The solutions of extensions, built at once: each build of its own would take as long.
+struct Built {
+    programs: Result<BTreeMap<String, PathBuf>, String>,
+    /// Those whose patch no longer applies, and why.
+    left_out: Vec<(String, String)>,
+}
+
+impl Built {
+    fn all(extensions: &[Exercise]) -> Self {
+        let my = exercise::my().join(".proof/extensions");
+        let built = exercise::solve(extensions, &my).and_then(|left_out| {
+            let (programs, complaints) = submission::build_all(&my)?;
+            eprint!("{}", complaints.unwrap_or_default());
+            Ok((programs, left_out))
+        });
+        match built {
+            Ok((programs, left_out)) => Self { programs: Ok(programs), left_out },
+            Err(error) => {
+                Self { programs: Err(format!("{error:#}")), left_out: Vec::new() }
+            }
+        }
+    }
+}
+
+/// The lesson fails the extension's stages; with the patch it passes them, all of the
+/// contract, and shows its page.
+async fn extension(exercise: &Exercise, built: &Built) -> Result<()> {
+    let Exercise { name, lesson, .. } = exercise;
+    let program = exercise.program();
+    let left_out = built.left_out.iter().find(|(left_out, _)| *left_out == program);
+    ensure!(left_out.is_none(), "{}", left_out.map_or("", |(_, why)| why));
+    let programs = built.programs.as_ref().map_err(|error| anyhow!("{error}"))?;
+    let program =
+        programs.get(&program).with_context(|| format!("{name} does not build"))?;
+    let line = CommandLine::new(vec![program.into()]);
+    let own = exercise.stages.clone();
+    let plain = judge::judge(&(*lesson).into(), &own, true, |_, _| {}).await?;
+    for (stage, status) in plain.stages {
+        let Status::Failed(failure) = status else {
+            bail!("the plain lesson: {} is {status:?}", stage.name);
+        };
+        println!("{name}: the lesson fails {}: {}", stage.name, failure.received);
+    }
+    let stages: Vec<_> = Stage::of(*lesson).iter().chain(own).collect();
+    let candidate = Candidate::program(*lesson, line);
+    let judged = judge::judge(&candidate, &stages, true, |_, _| {}).await?;
+    for (stage, status) in judged.stages {
+        ensure!(status.is_fine(), "with the patch: {} is {status:?}", stage.name);
+    }
+    let sees = Stage::of_page(*lesson).first().context("no stage of the page")?;
+    sees.run(candidate).await.context("the page")
 }
 
 /// Each lesson, and each twin, passes all stages. They have a clock in the contract, so no
@@ -312,15 +392,22 @@ async fn page(exercise: &Exercise, line: &CommandLine) -> Result<()> {
 async fn tables() -> Result<()> {
     let chapters = Lesson::ALL.map(|lesson| (lesson.name(), Some(lesson)));
     for (chapter, lesson) in chapters.into_iter().chain([("teaching", None)]) {
-        let table = |language| exercise::table(lesson, language).unwrap_or_default();
-        if env::var_os("UPDATE").is_some() {
-            chapter::write_between(chapter, "exercises", table)?;
-        }
-        let old =
-            "UPDATE=1 cargo test -p compare --test exercises tables writes it anew";
-        chapter::stands_between(chapter, "exercises", table).context(old)?;
+        stands(chapter, "exercises", |language| exercise::table(lesson, language))?;
     }
-    Ok(())
+    stands("events", "extensions", exercise::prices)
+}
+
+fn stands(
+    chapter: &str,
+    markers: &str,
+    table: impl Fn(Language) -> Result<String>,
+) -> Result<()> {
+    let table = |language| table(language).unwrap_or_default();
+    if env::var_os("UPDATE").is_some() {
+        chapter::write_between(chapter, markers, table)?;
+    }
+    let old = "UPDATE=1 cargo test -p compare --test exercises tables writes it anew";
+    chapter::stands_between(chapter, markers, table).context(old)
 }
 
 /// A class of four: one who is done, one who hangs, one who writes for ever, one who hands

@@ -4,6 +4,7 @@
 //! numbers are the clauses of the protocol chapter.
 
 pub mod counting;
+pub mod extensions;
 #[cfg(feature = "browser")]
 pub mod page;
 pub mod polling;

@@ -6,6 +6,7 @@
 //! tried against the lesson by the suite `interop`.
 
 mod follower;
+mod line;
 mod polling;
 pub mod socketio;
 mod sse;
@@ -16,6 +17,7 @@ use std::{error::Error, fmt, time::Duration};
 use anyhow::Result;
 use async_trait::async_trait;
 pub use follower::{Chance, Met, follow};
+pub use line::{Line, Said};
 use polling::Polling;
 use serde_json::{Value, json};
 use socketio::Packets;

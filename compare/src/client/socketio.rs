@@ -35,25 +35,30 @@ pub(super) struct Packets {
 
 impl Packets {
     pub(super) async fn connect(target: Target) -> Result<Self> {
+        Self::open(target, "").await
+    }
+
+    /// Connects with this text as the data of the connect packet ("auth").
+    pub(super) async fn open(target: Target, auth: &str) -> Result<Self> {
         let query = "EIO=4&transport=websocket";
         let url = format!("ws://{}/socket.io/?{query}", target.address);
         let (socket, _) = limited("handshake", connect_async(url)).await??;
         let mut client = Self { socket, acks: 0, early: VecDeque::new(), end: "" };
         let open = limited("open packet", client.packet()).await??.context("closed")?;
         ensure!(open.starts_with('0'), "{open}");
-        client.write("40").await?;
+        client.write(&format!("40{auth}")).await?;
         let connected = limited("connect packet", client.packet()).await??;
         let connected = connected.context("closed")?;
         ensure!(connected.starts_with("40{"), "{connected}");
         Ok(client)
     }
 
-    async fn write(&mut self, packet: &str) -> Result<()> {
+    pub(super) async fn write(&mut self, packet: &str) -> Result<()> {
         Ok(self.socket.send(Message::text(packet)).await?)
     }
 
     /// The next packet that is not a heartbeat; nothing when the server has closed.
-    async fn packet(&mut self) -> Result<Option<String>> {
+    pub(super) async fn packet(&mut self) -> Result<Option<String>> {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) if text == "2" => self.write("3").await?,

@@ -16,8 +16,20 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) async fn connect(target: Target) -> Result<Self> {
+        Self::open(target, "", None).await
+    }
+
+    /// Connects with this query, and with the id of the last event that was received.
+    pub(super) async fn open(
+        target: Target,
+        query: &str,
+        last: Option<&str>,
+    ) -> Result<Self> {
         let post = Post::new(target)?;
-        let request = post.http.get(target.url("/events"));
+        let mut request = post.http.get(target.url(&format!("/events{query}")));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
         let response = limited("answer", request.send()).await??;
         let kind = response.headers().get(header::CONTENT_TYPE);
         let kind =
@@ -28,6 +40,11 @@ impl Events {
         expect("200 OK, text/event-stream", kind)?;
         let events = SseByteStream::new(response.bytes_stream());
         Ok(Self { post, events: events.map(|event| Ok(event?)).boxed() })
+    }
+
+    /// The next event, heartbeats too; nothing when the stream has ended.
+    pub(super) async fn event(&mut self) -> Result<Option<Sse>> {
+        self.events.next().await.transpose()
     }
 }
 
@@ -40,7 +57,7 @@ impl Client for Events {
     async fn next(&mut self) -> Result<Snapshot> {
         let next = async {
             loop {
-                let event = self.events.next().await.context("end of the stream")??;
+                let event = self.event().await?.context("end of the stream")?;
                 // A heartbeat is an event of its own name.
                 if let (Some(data), None) = (event.data, event.event) {
                     return Snapshot::read(&data);

@@ -23,19 +23,24 @@ use crate::{Bad, Outcome, Snapshot, Target};
 pub(crate) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(super) struct Frames {
-    socket: WebSocket,
+    pub(super) socket: WebSocket,
     /// Snapshots that came while something else was waited for.
     early: VecDeque<Snapshot>,
 }
 
 impl Frames {
     pub(super) async fn connect(target: Target) -> Result<Self> {
-        let url = format!("ws://{}/ws", target.address);
+        Self::open(target, "").await
+    }
+
+    /// Connects with this query.
+    pub(super) async fn open(target: Target, query: &str) -> Result<Self> {
+        let url = format!("ws://{}/ws{query}", target.address);
         let (socket, _) = limited("handshake", connect_async(url)).await??;
         Ok(Self { socket, early: VecDeque::new() })
     }
 
-    async fn frame(&mut self) -> Result<Message> {
+    pub(super) async fn frame(&mut self) -> Result<Message> {
         self.socket.next().await.context("no close frame")?.map_err(Into::into)
     }
 }

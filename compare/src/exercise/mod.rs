@@ -1,7 +1,8 @@
 //! What a student writes: a lesson with a hole in it. Exercises are data, in `exercises/`; a
 //! starter is the lesson of today less a span, so it cannot drift, and the solution is the
-//! lesson.
+//! lesson. An extension begins with the whole lesson, and its solution is a patch of it.
 
+mod extension;
 mod starter;
 mod tell;
 
@@ -13,6 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+pub use extension::{prices, solve};
 pub use starter::{copy_folder, moved, twin};
 pub use tell::{list, table};
 
@@ -96,6 +98,8 @@ struct Data {
     leaves: Vec<String>,
     #[serde(default)]
     browser: Vec<String>,
+    #[serde(default)]
+    adds: Vec<String>,
     rust: Option<Hole>,
     js: Option<Hole>,
 }
@@ -117,12 +121,17 @@ pub struct Exercise {
     pub task: Both,
     /// Three hints, of increasing help.
     pub hints: Vec<Both>,
-    /// The stages that fail because of the hole, in their order.
+    /// The stages that fail because of the hole, in their order; of an extension its own.
     pub stages: Vec<&'static Stage>,
     /// Those of them that its solution may leave to another exercise.
     pub leaves: Vec<String>,
     /// The stages of the page, in a browser, that fail because of it.
     pub browser: Vec<String>,
+    /// The patch of the lesson that solves an extension.
+    pub patch: Option<PathBuf>,
+    /// What several extensions have in common, which this one is given: `src/journal.rs`
+    /// for `journal`.
+    adds: Vec<String>,
     rust: Option<Hole>,
     js: Option<Hole>,
 }
@@ -148,6 +157,9 @@ impl Exercise {
             let folder = root().join("exercises").join(lesson.name());
             for entry in fs::read_dir(&folder).context("no folder of exercises")? {
                 let path = entry?.path();
+                if path.extension().is_none_or(|extension| extension != "toml") {
+                    continue;
+                }
                 let text = fs::read_to_string(&path)?;
                 let read = || read(lesson, &path, &text);
                 all.push(read().with_context(|| path.display().to_string())?);
@@ -248,8 +260,13 @@ impl Exercise {
 fn read(lesson: Lesson, path: &Path, text: &str) -> Result<Exercise> {
     let data: Data = toml::from_str(text)?;
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let patch = (data.kind == Kind::Extend).then(|| path.with_extension("patch"));
+    let known = match patch {
+        Some(_) => Stage::extensions(lesson),
+        None => Stage::of(lesson),
+    };
     let stage = |name: &String| {
-        let found = Stage::of(lesson).iter().find(|stage| stage.name == *name);
+        let found = known.iter().find(|stage| stage.name == *name);
         found.with_context(|| format!("no stage {name}"))
     };
     let stages = data.stages.iter().map(stage).collect::<Result<_>>()?;
@@ -268,6 +285,8 @@ fn read(lesson: Lesson, path: &Path, text: &str) -> Result<Exercise> {
         stages,
         leaves: data.leaves,
         browser,
+        patch,
+        adds: data.adds,
         rust: data.rust,
         js: data.js,
     })

@@ -22,7 +22,10 @@ impl Exercise {
     /// the exercise does not exist in this code.
     pub fn start(&self, code: Code, my: &Path, overwrite: bool) -> Result<PathBuf> {
         let folder = my.join(self.folder(code));
-        let (_, mine) = self.files(code, my)?;
+        let mine = match (&self.patch, code) {
+            (Some(_), Code::Rust) => folder.join("src/main.rs"),
+            _ => self.files(code, my)?.1,
+        };
         if folder.exists() {
             let shown = folder.file_name().unwrap_or_default().to_string_lossy();
             ensure!(
@@ -43,8 +46,11 @@ impl Exercise {
         fs::create_dir_all(&folder)?;
         match code {
             Code::Rust => {
-                workspace(my)?;
-                lesson_copy(self.lesson, &folder)?;
+                let lessons = Lesson::ALL.iter().map(|lesson| lesson.name());
+                let lessons = lessons.filter(|name| my.join(name).is_dir());
+                workspace(my, lessons.map(str::to_owned).collect())?;
+                lesson_copy(self.lesson, &folder, &format!("my-{}", self.lesson))?;
+                self.add(&folder)?;
                 if self
                     .rust
                     .as_ref()
@@ -101,8 +107,8 @@ pub fn moved(text: &str, folder: &Path) -> Result<String> {
     Ok(text.replace("\"../../compare/peers/", &format!("\"{up}compare/peers/")))
 }
 
-/// A copy of a lesson's folder that builds where it stands, under a name of its own.
-fn lesson_copy(lesson: Lesson, folder: &Path) -> Result<()> {
+/// A copy of a lesson's folder that builds where it stands, a program of this name.
+pub(super) fn lesson_copy(lesson: Lesson, folder: &Path, program: &str) -> Result<()> {
     let from = root().join(lesson.name());
     copy_folder(&from, folder)?;
     let client = "node_modules/socket.io-client/dist/socket.io.esm.min.js";
@@ -121,7 +127,7 @@ fn lesson_copy(lesson: Lesson, folder: &Path) -> Result<()> {
     edit("Cargo.toml", VERSION, &own_version(folder))?;
     // Both are built into one folder, and neither may replace the other.
     let name = |name: &str| format!("[[bin]]\nname = \"{name}\"");
-    edit("Cargo.toml", &name(lesson.name()), &name(&format!("my-{lesson}")))
+    edit("Cargo.toml", &name(lesson.name()), &name(program))
 }
 
 /// A copy of `shared` for a hole in it.
@@ -184,17 +190,16 @@ pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// A workspace for what students write, beside the project's, with the same versions and
-/// profiles, a lock file of its own, and the same folder for what is built.
-fn workspace(my: &Path) -> Result<()> {
+/// profiles, a lock file of its own, and the same folder for what is built. Its members are
+/// the folders of these names.
+pub(super) fn workspace(my: &Path, mut ours: Vec<String>) -> Result<()> {
     fs::create_dir_all(my.join("dependencies/src"))?;
     fs::create_dir_all(my.join(".cargo"))?;
     let root = root();
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let members = manifest.lines().find(|line| line.starts_with("members"));
     let members = members.context("no members")?;
-    let lessons = Lesson::ALL.iter().map(|lesson| lesson.name());
-    let mut ours: Vec<&str> = lessons.filter(|name| my.join(name).is_dir()).collect();
-    ours.push("dependencies");
+    ours.push("dependencies".to_owned());
     let manifest = manifest
         .replace(members, &format!("members = {ours:?}"))
         .replace("path = \"shared\"", &format!("path = \"{}\"", slashes(&shared())?));

@@ -18,6 +18,7 @@ pub fn list(language: Language) -> Result<String> {
             (Some(_), Some(_)) => "Rust, --js",
             (None, Some(_)) => "--js",
             (Some(_), None) => "Rust",
+            (None, None) if exercise.patch.is_some() => "Rust",
             (None, None) => "",
         };
         let Exercise { name, minutes, .. } = &exercise;
@@ -50,6 +51,12 @@ pub fn table(lesson: Option<Lesson>, language: Language) -> Result<String> {
             (Some(hole), None) if hole.file.ends_with(".js") => "JavaScript",
             (Some(_), None) => "Rust",
             (None, Some(_)) => "JavaScript",
+            (None, None) if exercise.patch.is_some() => {
+                match exercise.patched()?.iter().any(|file| file == "client.js") {
+                    true => say("Rust et JavaScript", "Rust and JavaScript"),
+                    false => "Rust",
+                }
+            }
             (None, None) => "–",
         };
         let mut failing: Vec<String> =
@@ -98,8 +105,11 @@ impl Exercise {
         let (folder, lesson, name) = (self.folder(code), self.lesson, &self.name);
         let minutes = self.minutes;
         let file = match code {
-            Code::Js => "server.mjs",
-            Code::Rust => self.rust.as_ref().map_or("", |hole| hole.file.as_str()),
+            Code::Js => "server.mjs".to_owned(),
+            Code::Rust => match &self.rust {
+                Some(hole) => hole.file.clone(),
+                None => self.patched().unwrap_or_default().join(", "),
+            },
         };
         let mut text = format!("{title} ({minutes} min)\n\n{task}\n\n");
         text.push_str(&format!(
@@ -133,7 +143,11 @@ impl Exercise {
         }
         let next = if self.browser.is_empty() { "check" } else { "check-page" };
         // What is left to another exercise would stop the judge.
-        let all = if self.leaves.is_empty() { "" } else { " --all" };
+        let all = match (&self.patch, self.leaves.is_empty()) {
+            (Some(_), _) => format!(" --also {}", self.short_name()),
+            (None, true) => String::new(),
+            (None, false) => " --all".to_owned(),
+        };
         text.push_str(&format!(
             "\n    just {next} {lesson}{all} my/{folder}\n    just hint {name}\n    just solution {name}{}\n",
             if code == Code::Js { " --js" } else { "" }

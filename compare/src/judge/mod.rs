@@ -1,6 +1,7 @@
 //! The judge: tries the behaviours of the contract on anybody's server, in an order in which
 //! they can be written, and keeps what is needed to say which clause is broken.
 
+mod extensions;
 #[cfg(feature = "browser")]
 mod pages;
 mod stages;
@@ -115,14 +116,14 @@ impl Judgement {
 /// or does not speak HTTP.
 pub async fn judge(
     candidate: &Candidate,
-    tried: &'static [Stage],
+    tried: &[&'static Stage],
     all: bool,
     mut tell: impl FnMut(&'static Stage, &Status),
 ) -> Result<Judgement> {
     speaks_http(candidate).await?;
     let mut stages = Vec::new();
     let mut waiting = Vec::new();
-    for stage in tried {
+    for &stage in tried {
         // On one server for all stages, the others would break the silence.
         if stage.needs == Needs::Time && candidate.is_ours() {
             waiting.push((
@@ -133,7 +134,7 @@ pub async fn judge(
     }
     let mut stopped = false;
     let mut exchange = String::new();
-    for stage in tried {
+    for &stage in tried {
         let beside = waiting.iter().position(|(name, _)| *name == stage.name);
         let status = match (stopped, lacks(stage, candidate), beside) {
             (true, ..) => Status::NotReached,
