@@ -59,6 +59,9 @@ pub struct Options {
     /// Instead: how a crowd comes back to a server that is killed and started again
     #[arg(long)]
     storm: bool,
+    /// Instead: what a client costs per second, at several rates of change
+    #[arg(long)]
+    rates: bool,
     /// Instead: how many round trips a first value and a click cost
     #[arg(long)]
     network: bool,
@@ -99,7 +102,7 @@ const WAITING_CLIENTS: usize = 100;
 /// # Errors
 /// When a server does not do what its transport asks, or a file cannot be written.
 pub async fn run(options: Options) -> Result<()> {
-    if options.gaps || options.storm || options.network {
+    if options.gaps || options.storm || options.network || options.rates {
         return network::run(&options).await;
     }
     let comparison = measure(&options).await?;

@@ -8,11 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     CLIENTS, Options,
+    cores::Cores,
     gap::{self, Plan},
     measurands,
     storm::storm,
     trips::trips,
-    workload::Measurand,
+    workload::{self, Measurand},
 };
 use crate::{
     Lesson, Runtime, Server, Subject,
@@ -24,6 +25,13 @@ use crate::{
 
 /// Clients of a storm, unless told otherwise.
 const CROWD: usize = 2000;
+
+/// How often the counter changes where it is said what a client costs, per second: never,
+/// and then more and more often.
+const RATES: [f64; 5] = [0.0, 0.1, 1.0, 5.0, 20.0];
+
+/// How long each rate lasts: a heartbeat comes every 15 s.
+const EACH_RATE: Duration = Duration::from_secs(15);
 
 /// Measures what was asked for, prints it, and writes it where asked.
 ///
@@ -48,6 +56,7 @@ pub async fn run(options: &Options) -> Result<()> {
     });
     let runtimes: Vec<_> = runtimes.into_iter().filter(|it| !it.is_empty()).collect();
     let steps = u64::from(options.network)
+        + u64::from(options.rates) * RATES.len() as u64
         + u64::from(options.gaps) * runtimes.len() as u64
         + u64::from(options.storm) * 2 * servers.len() as u64;
     let bar = ProgressBar::new(steps);
@@ -57,6 +66,27 @@ pub async fn run(options: &Options) -> Result<()> {
         bar.set_message("round trips");
         report.trips = trips().await?;
         bar.inc(1);
+    }
+    if options.rates {
+        let clients = clients(CLIENTS);
+        allow_descriptors(2 * (clients * servers.len()) as u64 + 1000)?;
+        let cores = Cores::split()?;
+        let poll = Duration::from_millis(options.poll_every.get() as u64);
+        for rate in RATES {
+            bar.set_message(format!("{rate} changes a second, all servers at once"));
+            let every = (rate > 0.0).then(|| Duration::from_secs_f64(1.0 / rate));
+            let paid = try_join_all(servers.iter().map(async |subject| {
+                let paid =
+                    workload::paid(*subject, clients, poll, every, EACH_RATE, &cores);
+                let paid =
+                    paid.await.with_context(|| format!("while {subject} changed"))?;
+                anyhow::Ok((subject.to_string(), paid))
+            }));
+            for (server, paid) in paid.await? {
+                report.rates.entry(server).or_default().push(paid);
+            }
+            bar.inc(1);
+        }
     }
     if options.gaps {
         let plan = Plan::minute(clients(CLIENTS));

@@ -14,7 +14,7 @@ use hdrhistogram::Histogram;
 use tokio::{
     sync::Notify,
     task::{JoinHandle, JoinSet, spawn_local},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -25,7 +25,10 @@ use crate::{
     Lesson, Server, Subject, Target,
     client::limited,
     process::{cpu_time, footprint},
-    report::comparison::{FLOOR, Idle, Sample, Waiting},
+    report::{
+        comparison::{FLOOR, Idle, Sample, Waiting},
+        network::Paid,
+    },
 };
 
 /// How many clients shake hands at the same time: few enough for every server's queue of
@@ -414,6 +417,53 @@ pub async fn idle(
         requests: passed.requests as f64 / minutes,
         up: (passed.up + passed.head_up) as f64 / minutes,
         down: (passed.down + passed.head_down) as f64 / minutes,
+    })
+}
+
+/// What `clients` clients of a server cost for some time in which the counter changes every
+/// so often, or never.
+///
+/// # Errors
+/// When the server does not do what its transport asks.
+pub async fn paid(
+    subject: Subject,
+    clients: usize,
+    poll: Duration,
+    every: Option<Duration>,
+    time: Duration,
+    cores: &Cores,
+) -> Result<Paid> {
+    let server = start(subject, cores)?;
+    let speech = Speech::Lesson(subject.lesson);
+    let mut session = Session::start(server, speech, clients, poll).await?;
+    session.connect().await?;
+    session.paced(WARM_UP, Duration::from_millis(50)).await?;
+    let (before, cpu, begin) = (session.traffic.get(), session.cpu(), Instant::now());
+    let end = tokio::time::Instant::now() + time;
+    if let Some(every) = every {
+        let mut at = tokio::time::Instant::now() + every / 2;
+        while at < end {
+            sleep_until(at).await;
+            // A server ends an HTTP connection on which nobody has asked for some seconds.
+            if every > Duration::from_secs(1) {
+                session.relieve().await?;
+            }
+            session.change(1).await?;
+            at += every;
+        }
+    }
+    tokio::select! {
+        () = sleep_until(end) => {}
+        Some(ended) = session.tasks.join_next() => ended?.context("a client was lost")?,
+    }
+    let passed = session.traffic.get().since(before);
+    let shares = clients as f64 * begin.elapsed().as_secs_f64();
+    let used = session.cpu().zip(cpu).map(|(now, before)| now - before);
+    Ok(Paid {
+        rate: every.map_or(0.0, |every| 1.0 / every.as_secs_f64()),
+        bytes: (passed.up + passed.head_up + passed.down + passed.head_down) as f64
+            / shares,
+        cpu: used.map(|used| used.as_secs_f64() * 1e6 / shares),
     })
 }
 

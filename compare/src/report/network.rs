@@ -27,6 +27,9 @@ pub struct Report {
     pub gaps: BTreeMap<String, Gap>,
     /// How crowds came back, by server: with pauses that are drawn, and with fixed ones.
     pub storms: BTreeMap<String, [Storm; 2]>,
+    /// What a client costs at several rates of change, by server.
+    #[serde(default)]
+    pub rates: BTreeMap<String, Vec<Paid>>,
     /// The round trips of each transport.
     pub trips: Vec<Trips>,
     /// What was asked for and is not installed, and why.
@@ -107,6 +110,36 @@ pub struct Storm {
     pub attempts: usize,
 }
 
+/// What one client costs its server, per second.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Paid {
+    /// Changes of the counter per second.
+    pub rate: f64,
+    /// Bytes, both ways, heads included.
+    pub bytes: f64,
+    /// Processor time in microseconds; nothing where the system does not tell.
+    pub cpu: Option<f64>,
+}
+
+/// One of its costs.
+type Cost = fn(&Paid) -> Option<f64>;
+
+/// The rate at which a client costs the same on two transports; nothing when one is always
+/// cheaper, as far as was measured. Between two rates the cost is taken to be a line.
+#[must_use]
+pub fn crossing(one: &[Paid], other: &[Paid], cost: Cost) -> Option<f64> {
+    let gaps: Vec<(f64, f64)> = one
+        .iter()
+        .zip(other)
+        .filter_map(|(one, other)| Some((one.rate, cost(one)? - cost(other)?)))
+        .collect();
+    gaps.windows(2).find_map(|pair| {
+        let [(from, before), (to, after)] = [pair[0], pair[1]];
+        let meet = before.signum() != after.signum();
+        meet.then(|| from + (to - from) * before / (before - after))
+    })
+}
+
 /// How a client speaks its transport.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Way {
@@ -139,6 +172,7 @@ impl Report {
     pub fn tables(&self, language: Language) -> String {
         let sections = [
             (!self.trips.is_empty()).then(|| self.trips_table(language)),
+            (!self.rates.is_empty()).then(|| self.rates_table(language)),
             (!self.gaps.is_empty()).then(|| self.gaps_table(language)),
             (!self.storms.is_empty()).then(|| self.storms_table(language)),
         ];
@@ -159,6 +193,11 @@ impl Report {
         }
         if !self.gaps.is_empty() {
             write_between(CHAPTER, "gaps", |language| self.gaps_table(language))?;
+        }
+        if !self.rates.is_empty() {
+            write_between("comparison", "rates", |language| {
+                self.rates_table(language)
+            })?;
         }
         if !self.storms.is_empty() {
             write_between(CHAPTER, "storms", |language| self.storms_table(language))?;
@@ -248,6 +287,59 @@ impl Report {
         });
         table(&mut text, &head, rows.collect());
         language.spaced(&text)
+    }
+
+    fn rates_table(&self, language: Language) -> String {
+        let mut text = self.conditions(language);
+        let columns = self.rates.values().next().map_or(&[][..], |paid| paid);
+        let rates = columns.iter().map(|paid| match paid.rate {
+            0.0 => language.say("au repos", "idle").to_owned(),
+            rate => {
+                let rate = (rate * 10.0).round() / 10.0;
+                format!("{}/s", rate.to_string().replace('.', language.say(",", ".")))
+            }
+        });
+        let rates: Vec<String> = rates.collect();
+        let costs: [(&str, Cost); 2] = [
+            (
+                language.say(
+                    "Octets par client et par seconde",
+                    "Bytes per client and second",
+                ),
+                |paid| Some(paid.bytes),
+            ),
+            (
+                language.say(
+                    "Processeur par client et par seconde, µs",
+                    "CPU per client and second, µs",
+                ),
+                |paid| paid.cpu,
+            ),
+        ];
+        let polling = self.rates.get("01-polling");
+        for (title, cost) in costs {
+            let crosses =
+                language.say("autant que 01-polling à", "as much as 01-polling at");
+            let mut head = vec![title];
+            head.extend(rates.iter().map(String::as_str));
+            head.push(crosses);
+            let rows = self.rates.iter().map(|(server, paid)| {
+                let number = |cost: Option<f64>| {
+                    cost.map_or("–".to_owned(), |cost| language.number(cost))
+                };
+                let meet = polling
+                    .filter(|_| server != "01-polling")
+                    .and_then(|polling| crossing(polling, paid, cost));
+                let meet = meet.map_or("–".to_owned(), |at| format!("{at:.0}/s"));
+                let mut row = vec![format!("**{server}**")];
+                row.extend(paid.iter().map(|paid| number(cost(paid))));
+                row.push(meet);
+                row
+            });
+            table(&mut text, &head, rows.collect());
+            text.push('\n');
+        }
+        text
     }
 
     fn storms_table(&self, language: Language) -> String {
