@@ -106,9 +106,12 @@ impl Language {
         self.say("fr", "en")
     }
 
-    /// A number with three digits that count.
+    /// A number with three digits that count, or all of a larger one.
     #[must_use]
     pub fn number(self, number: f64) -> String {
+        if number.abs() >= 1000.0 {
+            return self.thousands(number);
+        }
         let decimals = match number.abs() {
             100.0.. => 0,
             10.0.. => 1,

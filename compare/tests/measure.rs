@@ -26,7 +26,7 @@ use compare::{
     report::{
         comparison::Comparison,
         figure::Figure,
-        network::{self, Recovery},
+        network::{self, Paid, Recovery, crossing},
         tables::{plots, tables},
     },
 };
@@ -43,6 +43,7 @@ fn main() {
         trial("tiny_comparison", tiny_comparison),
         trial("polling_agrees_with_arithmetic", polling_agrees_with_arithmetic),
         trial("tiny_gap", tiny_gap),
+        trial("crossings", crossings),
         trial("tiny_storm", tiny_storm),
         trial("tiny_network", tiny_network),
         trial("bad_options", bad_options),
@@ -168,6 +169,21 @@ fn tiny_gap() -> Result<()> {
         let Recovery { p50, p95, max } = gap.recovery;
         ensure!(0.0 < p50 && p50 <= p95 && p95 <= max, "{lesson}: {gap:?}");
     }
+    Ok(())
+}
+
+/// Where two transports cost the same, between the rates that were measured.
+fn crossings() -> Result<()> {
+    let paid = |costs: [f64; 3]| {
+        let paid = [0.0, 1.0, 20.0].into_iter().zip(costs);
+        paid.map(|(rate, bytes)| Paid { rate, bytes, cpu: None }).collect::<Vec<_>>()
+    };
+    let (polling, push) = (paid([100.0, 110.0, 110.0]), paid([1.0, 10.0, 200.0]));
+    let meets = crossing(&polling, &push, |paid| Some(paid.bytes)).context("none")?;
+    ensure!((meets - 11.0).abs() < 0.001, "{meets}");
+    ensure!(crossing(&polling, &push, |paid| paid.cpu).is_none());
+    let cheap = paid([1.0, 2.0, 3.0]);
+    ensure!(crossing(&polling, &cheap, |paid| Some(paid.bytes)).is_none());
     Ok(())
 }
 
@@ -306,7 +322,8 @@ fn figures() -> Result<()> {
     ensure!(Figure::new(vec![9.0, 1.0, 2.0]) == Some(odd));
     let even = Figure { median: 1.5, min: 1.0, max: 2.0 };
     ensure!(Figure::new(vec![2.0, 1.0]) == Some(even));
-    ensure!(Language::English.number(1234.4) == "1234");
+    ensure!(Language::English.number(1234.4) == "1,234");
+    ensure!(Language::French.number(1234.4) == "1\u{a0}234");
     ensure!(Language::French.number(1.234) == "1,23");
     ensure!(Language::French.number(12.34) == "12,3");
     Ok(())

@@ -3,6 +3,7 @@
 
 pub mod chapter;
 pub mod comparison;
+pub mod curves;
 pub mod figure;
 pub mod network;
 pub mod plot;

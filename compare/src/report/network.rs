@@ -1,15 +1,16 @@
 //! What a bad network does, as data and as tables.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chapter::{table, write_between},
+    chapter::{folder, table, write_between},
+    curves::{Curve, Curves},
     figure::Machine,
 };
-use crate::language::Language;
+use crate::{Lesson, language::Language};
 
 /// The chapter that shows it.
 const CHAPTER: &str = "network";
@@ -195,14 +196,28 @@ impl Report {
             write_between(CHAPTER, "gaps", |language| self.gaps_table(language))?;
         }
         if !self.rates.is_empty() {
-            write_between("comparison", "rates", |language| {
-                self.rates_table(language)
-            })?;
+            self.write_rates()?;
         }
         if !self.storms.is_empty() {
             write_between(CHAPTER, "storms", |language| self.storms_table(language))?;
         }
         Ok(())
+    }
+
+    fn write_rates(&self) -> Result<()> {
+        for language in Language::ALL {
+            for (file, curves) in self.curves(language) {
+                let images = folder(language).join("images");
+                fs::write(images.join(file).with_extension("svg"), curves.svg())?;
+            }
+        }
+        write_between("comparison", "rates", |language| {
+            let mut text = self.rates_table(language);
+            for (file, curves) in self.curves(language) {
+                text += &format!("![{}](images/{file}.svg)\n\n", curves.description());
+            }
+            text.trim_end().to_owned() + "\n"
+        })
     }
 
     /// How and where it was measured.
@@ -289,6 +304,36 @@ impl Report {
         language.spaced(&text)
     }
 
+    /// What is paid: what a table and a plot say, the plot's file, and the cost.
+    fn costs(language: Language) -> [(&'static str, &'static str, Cost); 2] {
+        let say = |fr, en| language.say(fr, en);
+        [
+            (
+                say(
+                    "Octets par client et par seconde, dans les deux sens",
+                    "Bytes per client and second, both ways",
+                ),
+                "rates-bytes",
+                |paid| Some(paid.bytes),
+            ),
+            (
+                say(
+                    "Processeur du serveur par client et par seconde, µs",
+                    "Server CPU per client and second, µs",
+                ),
+                "rates-cpu",
+                |paid| paid.cpu,
+            ),
+        ]
+    }
+
+    /// The rate at which a server costs as much as polling.
+    fn meets(&self, server: &str, cost: Cost) -> Option<f64> {
+        let polling = Lesson::Polling.name();
+        let paid = self.rates.get(server).filter(|_| server != polling)?;
+        crossing(self.rates.get(polling)?, paid, cost)
+    }
+
     fn rates_table(&self, language: Language) -> String {
         let mut text = self.conditions(language);
         let columns = self.rates.values().next().map_or(&[][..], |paid| paid);
@@ -300,46 +345,50 @@ impl Report {
             }
         });
         let rates: Vec<String> = rates.collect();
-        let costs: [(&str, Cost); 2] = [
-            (
-                language.say(
-                    "Octets par client et par seconde",
-                    "Bytes per client and second",
-                ),
-                |paid| Some(paid.bytes),
-            ),
-            (
-                language.say(
-                    "Processeur par client et par seconde, µs",
-                    "CPU per client and second, µs",
-                ),
-                |paid| paid.cpu,
-            ),
-        ];
-        let polling = self.rates.get("01-polling");
-        for (title, cost) in costs {
-            let crosses =
-                language.say("autant que 01-polling à", "as much as 01-polling at");
+        for (title, _, cost) in Self::costs(language) {
             let mut head = vec![title];
             head.extend(rates.iter().map(String::as_str));
-            head.push(crosses);
+            head.push(
+                language.say("autant que 01-polling à", "as much as 01-polling at"),
+            );
             let rows = self.rates.iter().map(|(server, paid)| {
                 let number = |cost: Option<f64>| {
                     cost.map_or("–".to_owned(), |cost| language.number(cost))
                 };
-                let meet = polling
-                    .filter(|_| server != "01-polling")
-                    .and_then(|polling| crossing(polling, paid, cost));
-                let meet = meet.map_or("–".to_owned(), |at| format!("{at:.0}/s"));
                 let mut row = vec![format!("**{server}**")];
                 row.extend(paid.iter().map(|paid| number(cost(paid))));
-                row.push(meet);
+                let meets = self.meets(server, cost);
+                row.push(meets.map_or("–".to_owned(), |at| format!("{at:.0}/s")));
                 row
             });
             table(&mut text, &head, rows.collect());
             text.push('\n');
         }
         text
+    }
+
+    /// What the lessons cost as curves, each plot with its file name.
+    fn curves(&self, language: Language) -> Vec<(&'static str, Curves)> {
+        let plots = Self::costs(language).into_iter().map(|(title, file, cost)| {
+            let curves = Lesson::ALL.into_iter().filter_map(|lesson| {
+                let points = self.rates.get(lesson.name())?.iter();
+                let points = points.filter_map(|paid| Some((paid.rate, cost(paid)?)));
+                Some(Curve {
+                    label: lesson.to_string(),
+                    points: points.collect(),
+                    meets: self.meets(lesson.name(), cost),
+                })
+            });
+            let axis = language.say("changements par seconde", "changes per second");
+            let curves = Curves {
+                title: title.to_owned(),
+                axis: axis.to_owned(),
+                curves: curves.collect(),
+                language,
+            };
+            (file, curves)
+        });
+        plots.collect()
     }
 
     fn storms_table(&self, language: Language) -> String {

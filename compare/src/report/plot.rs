@@ -36,11 +36,13 @@ const ROW: f64 = 26.0;
 const TOP: f64 = 44.0;
 
 /// The picture brings its own background, so that it can be read on any page.
-const STYLE: &str = "text{font:14px system-ui,sans-serif;fill:#1b1f24}\
+pub(super) const STYLE: &str = "text{font:14px system-ui,sans-serif;fill:#1b1f24}\
     .title{font-weight:600;font-size:15px}.paper{fill:#fff}.bar{fill:#8fa3bf}\
     .own{fill:#1f5fbf}.whisker{stroke:#1b1f24;stroke-width:1.5}\
+    .curve{fill:none;stroke:#1f5fbf;stroke-width:2.5}.grid{stroke:#d5dae1}\
     @media(prefers-color-scheme:dark){text{fill:#e6e8eb}.paper{fill:#16191d}\
-    .bar{fill:#56657a}.own{fill:#5b9bff}.whisker{stroke:#e6e8eb}}";
+    .bar{fill:#56657a}.own{fill:#5b9bff}.whisker{stroke:#e6e8eb}\
+    .curve{stroke:#5b9bff}.grid{stroke:#343a42}}";
 
 impl Plot {
     /// The plot in words: what each bar shows.
@@ -119,6 +121,6 @@ impl Plot {
     }
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

@@ -38,11 +38,13 @@ pub fn tables(comparison: &Comparison, language: Language) -> String {
     let whole = |of: fn(&Sample) -> f64| -> Box<dyn Fn(&Measured) -> String> {
         Box::new(move |m| {
             let figure = m.figure(|sample| Some(of(sample)));
-            figure.map_or("–".to_owned(), |f| format!("{:.0}", f.median))
+            figure.map_or("–".to_owned(), |f| language.thousands(f.median))
         })
     };
     let at_rest = |of: fn(Idle) -> f64| -> Box<dyn Fn(&Measured) -> String> {
-        Box::new(move |m| m.idle.map_or("–".to_owned(), |i| format!("{:.0}", of(i))))
+        Box::new(move |m| {
+            m.idle.map_or("–".to_owned(), |idle| language.thousands(of(idle)))
+        })
     };
 
     let title = say(
