@@ -213,8 +213,9 @@ impl Connection {
             let up = self.pump(Direction::Up, &mut from_client, &mut to_server);
             let down = self.pump(Direction::Down, &mut from_server, &mut to_client);
             tokio::select! {
-                // Each way ends for itself: a client may have said all and still listen.
-                _ = async { tokio::join!(up, down) } => true,
+                // Each way ends for itself, for a client may have said all and still listen;
+                // a reset by one side is one for the other.
+                ended = async { tokio::try_join!(up, down) } => ended.is_ok(),
                 () = broken.broken() => false,
             }
         };

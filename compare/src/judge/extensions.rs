@@ -3,7 +3,7 @@
 use super::stages::{Needs, Stage, stage};
 use crate::{
     Lesson,
-    behaviour::extensions::{resume, rooms},
+    behaviour::extensions::{long_poll, resume, rooms, status},
     language::{Text, text},
 };
 
@@ -50,16 +50,60 @@ const EVERY: Stage = stage!(
     ),
 );
 
-static SSE: &[Stage] = &[EVERY];
-static WEBSOCKET: &[Stage] = &[APART, EVERY];
-static SOCKETIO: &[Stage] = &[APART, EVERY];
+const LONG_POLL: (&str, Text) = (EVENTS, text("Interrogation longue", "Long polling"));
+
+const WAITS: Stage = stage!(
+    0,
+    "E3",
+    LONG_POLL,
+    Time,
+    long_poll::answer_waits,
+    text(
+        "La réponse attend du nouveau, aussi longtemps que le client le demande et qu’un proxy \
+         le supporte, et n’attend personne quand il est parti.",
+        "The answer waits for something new, as long as the client asks and a proxy bears, and \
+         for nobody when the client has gone.",
+    ),
+    text(
+        "Prefer: wait n’est pas lu, l’attente n’est pas bornée, ou elle ne suit pas le \
+         compteur.",
+        "Prefer: wait is not read, the wait has no bound, or it does not follow the counter.",
+    ),
+);
+
+const STATUS: (&str, Text) = (EVENTS, text("Qui est là", "Who is there"));
+
+const COUNTS: Stage = stage!(
+    0,
+    "E4",
+    STATUS,
+    Transport,
+    status::status_tells_who_is_there,
+    text(
+        "GET /status dit combien de clients sont connectés, comment qu’ils partent, et ce que \
+         chaque état est devenu pour chacun.",
+        "GET /status tells how many clients are connected, however they go, and what became of \
+         each state for each of them.",
+    ),
+    text(
+        "Le départ n’est compté que s’il est poli : mettez le compte dans une valeur que la \
+         fin de la connexion détruit.",
+        "A client is counted out only when it says good-bye: put the count in a value that the \
+         end of the connection drops.",
+    ),
+);
+
+static POLLING: &[Stage] = &[WAITS];
+static SSE: &[Stage] = &[EVERY, COUNTS];
+static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS];
+static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS];
 
 impl Stage {
     /// The stages of a lesson's extensions.
     #[must_use]
     pub fn extensions(lesson: Lesson) -> &'static [Self] {
         match lesson {
-            Lesson::Polling => &[],
+            Lesson::Polling => POLLING,
             Lesson::Sse => SSE,
             Lesson::WebSocket => WEBSOCKET,
             Lesson::SocketIo => SOCKETIO,

@@ -1,5 +1,7 @@
 //! What extensions add to the lessons: behaviours that a lesson does not have, and that the
 //! lesson with the extension's patch has. The clauses are those of the chapter "Events".
 
+pub mod long_poll;
 pub mod resume;
 pub mod rooms;
+pub mod status;
