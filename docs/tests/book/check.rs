@@ -13,19 +13,20 @@ use book::{
 };
 use regex::Regex;
 
-use crate::command;
+use crate::{command, figures};
 
 /// What must be true of a page.
 pub type Check = fn(&Book, &Page) -> Result<Vec<String>>;
 
 /// All checks, but for the output that the pages show and the site that they make.
-pub const CHECKS: [(&str, Check); 7] = [
+pub const CHECKS: [(&str, Check); 8] = [
     ("code", |book, page| Ok(book.code(page))),
     ("provenance", |_, page| Ok(provenance(page))),
     ("switch", |_, page| Ok(switch(page))),
     ("links", |book, page| Ok(book.links(page))),
     ("places", |book, page| Ok(book.places(page))),
     ("parity", |book, page| Ok(book.parity(page))),
+    ("figures", figures::faults),
     ("commands", command::faults),
 ];
 

@@ -4,6 +4,7 @@
 mod check;
 mod command;
 mod console;
+mod figures;
 mod rot;
 mod site;
 

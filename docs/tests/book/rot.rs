@@ -17,7 +17,7 @@ type Rot = (&'static str, &'static str, &'static str, &'static str, &'static str
 const FR: &str = "docs/fr/lesson.md";
 const EN: &str = "docs/en/lesson.md";
 
-const ROT: [Rot; 26] = [
+const ROT: [Rot; 29] = [
     ("changed_code", "code.rs", "42", "43", "fr/lesson.md:14: shows Some(\"    42\")"),
     ("moved_code", "code.rs", "fn answer", "fn reply", "no line of code.rs contains"),
     ("shorter_code", "code.rs", "}", "", "no later line of code.rs starts with"),
@@ -77,6 +77,15 @@ const ROT: [Rot; 26] = [
     ),
     ("other_source", EN, "rs \"fn a", "rs \"a", "after <!-- code: code.rs \"answer\""),
     ("other_table", EN, "| 1 | 2 |", "| 1 | 2 |\n| 3 | 4 |", "2 columns and 2 rows"),
+    (
+        "old_figure",
+        FR,
+        "| 1 | 2 |",
+        "| 1 | 4,5 ms |",
+        "2 to 3 is said, 4.5 was measured",
+    ),
+    ("figure_of_no_cell", FR, "\"b\" in", "\"c\" in", "no column \"c\" among"),
+    ("odd_figure", FR, "in 2..3", "of 2", "is not <!-- figure"),
     ("other_link", EN, "example.com", "example.org", "is not linked in docs/fr"),
     ("link_in_one_language", FR, "[code](../../code.rs)", "code", "is not linked in"),
     ("no_switch", FR, "*[Read in English](../en/lesson.md)*", "Bonjour.", "not *[Read"),
@@ -111,6 +120,8 @@ TITLE
 | a | b |
 |---|---|
 | 1 | 2 |
+
+<!-- figure: "TITLE" "1" "b" in 2..3 -->
 
 `just wire 02-sse`, `cargo test -p compare --test contract 02-sse::heartbeat`
 
