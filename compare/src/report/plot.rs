@@ -119,6 +119,7 @@ impl Plot {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Text as it stands in SVG.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

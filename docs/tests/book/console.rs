@@ -19,8 +19,8 @@ use clap::ValueEnum;
 use compare::{
     Lesson, Place, Server, connect,
     process::{Process, Reserved, installed},
+    recording::Recorder,
     relay::Relay,
-    wire::{self, Transcript},
 };
 use regex::Regex;
 use tempfile::TempDir;
@@ -361,9 +361,8 @@ fn built(name: &str) -> Result<std::path::PathBuf> {
 /// What `just wire` shows while one client connects, increments, and reads version 1.
 async fn watch(lesson: Lesson) -> Result<String> {
     let server = Server::start(lesson)?;
-    let transcript = Transcript::default();
-    let tap = wire::tap(lesson, false, transcript.clone());
-    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    let recorder = Recorder::new(lesson);
+    let relay = Relay::start(server.target().address, Some(recorder.tap())).await?;
     let target = relay.before(server.target());
     let mut client = connect(target).await?;
     if lesson != Lesson::Polling {
@@ -373,5 +372,5 @@ async fn watch(lesson: Lesson) -> Result<String> {
     client.send("increment").await?;
     while client.next().await?.version < 1 {}
     let first = format!("open {} and click; Ctrl-C ends", target.url(""));
-    Ok(format!("{first}\n{}", transcript.text()))
+    Ok(format!("{first}\n{}", recorder.recording().text()))
 }
