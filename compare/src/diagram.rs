@@ -37,7 +37,7 @@ const SCALE: f64 = 0.8;
 const MOST: f64 = 50.0;
 /// The height of a silence that is cut short.
 const CUT: f64 = 34.0;
-/// What left and arrived the same way within this many ms is drawn side by side.
+/// By how many ms the ways of messages may differ that are drawn side by side.
 const ABREAST: f64 = 1.0;
 /// How many colours tell connections apart; their numbers tell them apart for good.
 const COLOURS: u64 = 6;
@@ -132,7 +132,7 @@ impl<'a> Diagram<'a> {
             1 => "",
             _ => "s",
         };
-        match self.language {
+        let title = match self.language {
             Language::French => format!(
                 "Ce qui a circulé entre {lesson} et ses clients : {messages} message{} \
                  sur {connections} connexion{}, {up} octets vers le serveur et {down} \
@@ -147,7 +147,8 @@ impl<'a> Diagram<'a> {
                 s(messages),
                 s(connections),
             ),
-        }
+        };
+        self.language.spaced(&title)
     }
 
     /// The same facts as a table in Markdown.
@@ -263,8 +264,9 @@ impl<'a> Diagram<'a> {
         for (note, y) in notes.iter().zip([y + 17.0, y + 33.0]) {
             let _ = writeln!(
                 svg,
-                "<text class=\"note\" x=\"{}\" y=\"{y:.1}\">{note}</text>",
+                "<text class=\"note\" x=\"{}\" y=\"{y:.1}\">{}</text>",
                 CLIENT + 12.0,
+                self.language.spaced(note),
             );
         }
     }
@@ -468,11 +470,13 @@ impl<'a> Flight<'a> {
 /// Gives all its place, from top to bottom; also where silences are cut short, and where the
 /// last of all ends.
 fn lay_out(items: &[Item]) -> (Vec<Flight<'_>>, Vec<Silence>, f64) {
+    // The same way, one after the other before the first has arrived.
     let abreast = |a: &Item, b: &Item| {
+        let took = a.at - a.left;
         a.kind == b.kind
             && matches!(a.kind, Kind::Message(_))
-            && (a.left - b.left).abs() < ABREAST
-            && (a.at - b.at).abs() < ABREAST
+            && b.left <= a.at.max(a.left + ABREAST)
+            && (b.at - b.left - took).abs() < ABREAST.max(took / 4.0)
     };
     let mut flights: Vec<_> = items.chunk_by(abreast).map(Flight::new).collect();
     // When each leaves and arrives.
@@ -490,8 +494,8 @@ fn lay_out(items: &[Item]) -> (Vec<Flight<'_>>, Vec<Silence>, f64) {
     let (mut y, mut free) = (TOP, TOP);
     let mut now = moments.first().map_or(0.0, |moment| moment.0);
     for (time, number, arrives) in moments {
-        let passed = time - now;
-        now = time;
+        let passed = (time - now).max(0.0);
+        now = time.max(now);
         if passed > MOST {
             let from = y.max(free);
             silences.push(Silence(from, passed));
@@ -506,6 +510,7 @@ fn lay_out(items: &[Item]) -> (Vec<Flight<'_>>, Vec<Silence>, f64) {
             flight.slant = y - flight.top;
             y += flight.depth();
             free = free.max(y + 2.0);
+            now = flight.items.iter().map(|item| item.at).fold(now, f64::max);
         } else {
             y = y.max(free + flight.items[0].height());
             flight.top = y;
@@ -523,7 +528,7 @@ fn drawn(item: &Item, top: f64, bottom: f64) -> String {
         _ => (CLIENT, SERVER),
     };
     let level = |to: f64| {
-        let path = format!("M{CLIENT} {top:.1}H{to:.1}");
+        let path = format!("M{} {top:.1}H{:.1}", CLIENT + 3.0, to - 3.0);
         format!("<path class=\"mark dashed c{colour}\" d=\"{path}\"/>")
     };
     let ring = |x: f64| {
@@ -585,16 +590,17 @@ fn wrapped(text: &str, first: usize, second: usize) -> Vec<String> {
     if fits == text.len() {
         return vec![text.to_owned()];
     }
-    // After a word, unless that leaves the line half empty.
-    let space = text[..fits].rfind(' ').filter(|space| *space > fits / 2);
-    let (line, rest) = text.split_at(space.unwrap_or(fits));
+    // After a word or a part of an address, unless that leaves the line half empty.
+    let end = text[..fits].rfind([' ', ',', '&']).map(|at| at + 1);
+    let end = end.filter(|end| *end > fits / 2).unwrap_or(fits);
+    let (line, rest) = text.split_at(end);
     let rest = rest.trim_start();
     let fits = fitting(rest, second);
     let rest = match fits == rest.len() {
         true => rest.to_owned(),
         false => format!("{}…", &rest[..fitting(rest, second.saturating_sub(1))]),
     };
-    vec![line.to_owned(), rest]
+    vec![line.trim_end().to_owned(), rest]
 }
 
 /// How many bytes of a text this many characters of a monospaced font have room for.

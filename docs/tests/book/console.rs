@@ -10,7 +10,7 @@ use std::{
     env,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
-    sync::OnceLock,
+    sync::{LazyLock, OnceLock},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -49,6 +49,17 @@ const VARIES: [(&str, &str); 9] = [
     // Which curl it is.
     (r"(?i)\buser-agent: .*", "user-agent: …"),
 ];
+
+/// A line without what differs from run to run.
+pub fn neutral(line: &str) -> String {
+    static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        let read = |pattern| Regex::new(pattern).expect("a pattern");
+        VARIES.iter().map(|(varies, stands)| (read(varies), *stands)).collect()
+    });
+    VARYING.iter().fold(line.to_owned(), |line, (varies, stands)| {
+        varies.replace_all(&line, *stands).into_owned()
+    })
+}
 
 /// Where the pages find the lessons.
 const PORTS: [(Lesson, &str); 4] = [
@@ -142,11 +153,8 @@ fn commands(block: &str) -> Vec<(&str, String)> {
 fn comparable(block: &str) -> Result<(Vec<usize>, Vec<String>)> {
     let mut lines: Vec<(usize, String)> =
         block.lines().map(|line| line.trim_end().to_owned()).enumerate().collect();
-    for (varies, stands) in VARIES {
-        let varies = Regex::new(varies)?;
-        for (_, line) in &mut lines {
-            *line = varies.replace_all(line, stands).into_owned();
-        }
+    for (_, line) in &mut lines {
+        *line = neutral(line);
     }
     let mut at_end = true;
     lines.reverse();
