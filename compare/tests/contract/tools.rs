@@ -263,3 +263,22 @@ pub async fn wire_draws_at_ctrl_c() -> Result<()> {
     ensure!(said.starts_with("cannot write") && said.contains("it.svg"), "{said}");
     Ok(())
 }
+
+/// `just check` draws the exchange of the first stage that fails.
+pub async fn check_draws_what_failed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let svg = folder.path().join("it.svg");
+    let other = Lesson::Polling.command()?;
+    let mut check = tokio::process::Command::new(env!("CARGO_BIN_EXE_compare"));
+    check.args(["check", "02-sse", "--lang", "en", "--svg"]).arg(&svg);
+    check.arg(other.get_program()).kill_on_drop(true);
+    let judged = limited("judgement", check.output()).await??;
+    let told = String::from_utf8_lossy(&judged.stdout).into_owned();
+    ensure!(judged.status.code() == Some(1), "{}: {told}", judged.status);
+    let drawn = std::fs::read_to_string(&svg)?;
+    ensure!(
+        drawn.contains("GET /events") && drawn.contains("404 Not Found"),
+        "{drawn}"
+    );
+    Ok(())
+}
