@@ -81,10 +81,11 @@ grade *OPTIONS: (client "04-socketio") (npm "compare/peers")
 drill NAME LESSON: (client LESSON) (browser "--quiet")
     cargo run --quiet --features compare/browser,compare/redis --bin compare -- drill {{ NAME }} {{ LESSON }}
 
-# Show what travels on the wire while you click, such as `just wire 03-websocket`
+# Show what travels while you click, such as `just wire 03-websocket`, or draw it: `--svg FILE`
 [group('follow the course')]
-wire LESSON: (client LESSON)
-    cargo run --quiet --bin compare -- wire {{ LESSON }}
+[no-cd]
+wire LESSON *OPTIONS: (client LESSON)
+    cargo run --quiet --bin compare -- wire {{ LESSON }} {{ OPTIONS }}
 
 # Run several instances of a lesson behind nginx, with their counter in Redis
 [group('follow the course')]

@@ -16,16 +16,21 @@ use chromiumoxide::{
                 Bounds, BrowserContextId, GetWindowForTargetParams,
                 SetWindowBoundsParams, WindowState,
             },
+            emulation::{MediaFeature, SetDeviceMetricsOverrideParams},
             log::EventEntryAdded,
             network::{
                 EventRequestWillBeSent, EventWebSocketFrameSent, Headers,
                 SetExtraHttpHeadersParams,
             },
-            page::{SetWebLifecycleStateParams, SetWebLifecycleStateState},
+            page::{
+                CaptureScreenshotFormat, SetWebLifecycleStateParams,
+                SetWebLifecycleStateState,
+            },
             target::{CreateBrowserContextParams, CreateTargetParams},
         },
         js_protocol::runtime::{EventConsoleApiCalled, EventExceptionThrown},
     },
+    page::ScreenshotParams,
 };
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -355,6 +360,28 @@ impl Tab {
         };
         self.page.execute(SetWebLifecycleStateParams::new(state)).await?;
         Ok(())
+    }
+
+    /// Shows the page on a light screen of this size, each of its pixels drawn so large.
+    ///
+    /// # Errors
+    /// When the browser does not.
+    pub async fn screen(&self, width: i64, height: i64, scale: f64) -> Result<()> {
+        let size = SetDeviceMetricsOverrideParams::new(width, height, scale, false);
+        self.page.execute(size).await?;
+        let light =
+            MediaFeature { name: "prefers-color-scheme".into(), value: "light".into() };
+        self.page.emulate_media_features(vec![light]).await?;
+        Ok(())
+    }
+
+    /// What the screen shows, as PNG.
+    ///
+    /// # Errors
+    /// When the browser does not draw it.
+    pub async fn picture(&self) -> Result<Vec<u8>> {
+        let png = ScreenshotParams::builder().format(CaptureScreenshotFormat::Png);
+        Ok(self.page.screenshot(png.build()).await?)
     }
 
     /// Clicks on the element with this id.

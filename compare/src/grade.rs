@@ -160,7 +160,14 @@ async fn judged(name: &str, folder: &Path, lesson: Lesson) -> Outcome {
                         rest.map(|stage| (*stage, Status::NotReached)).collect();
                     stages.extend(rest);
                     let (name, recorded) = (candidate.to_string(), String::new());
-                    Outcome::Judged(Judgement { name, lesson, stages, recorded })
+                    let failed = None;
+                    Outcome::Judged(Judgement {
+                        name,
+                        lesson,
+                        stages,
+                        recorded,
+                        failed,
+                    })
                 }
             }
         }

@@ -18,6 +18,8 @@
 //! | [`raw`] | How is anything else sent, byte by byte? |
 //! | [`relay`] | What can a network do to the bytes? |
 //! | [`wire`] | What do the bytes say? |
+//! | [`recording`] | What has travelled? |
+//! | [`diagram`] | How is that drawn? |
 //! | [`behaviour`] | What must every server do? |
 //! | [`judge`] | Which clause does a server break, and what is told about it? |
 //! | [`submission`] | What is handed in to be judged, and how is it built? |
@@ -43,6 +45,7 @@ pub mod chromium;
 pub mod client;
 pub mod cluster;
 pub mod contract;
+pub mod diagram;
 #[cfg(feature = "browser")]
 pub mod drills;
 pub mod exercise;
@@ -54,6 +57,7 @@ pub mod process;
 pub mod program;
 pub mod questions;
 pub mod raw;
+pub mod recording;
 pub mod relay;
 pub mod report;
 pub mod server;

@@ -3,7 +3,7 @@
 
 use std::{
     env, fs,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     net::Ipv4Addr,
     path::{Path, PathBuf},
     process::{self, ExitCode},
@@ -14,15 +14,16 @@ use clap::{Parser, Subcommand};
 use compare::{
     Cluster, Lesson, Place, Server,
     cluster::{CONFIGURATION, Nginx, is_taken},
+    diagram::Diagram,
     exercise::{self, Code, Exercise, Kind},
     grade::grade,
     judge::{self, Stage, Status},
     language::{Language, Sentence, sentence},
     measure::{self, Options, floor::Floor, scale},
     questions,
+    recording::{Recorder, Recording},
     relay::Relay,
-    submission,
-    wire::{self, Transcript},
+    submission, wire,
 };
 #[cfg(feature = "browser")]
 use compare::{
@@ -75,6 +76,9 @@ enum Command {
         #[cfg(feature = "browser")]
         #[arg(long)]
         page: bool,
+        /// Draws what travelled in the first stage that fails, as SVG
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
         /// French or English, instead of the system's language
         #[arg(long)]
         lang: Option<Language>,
@@ -171,6 +175,15 @@ enum Command {
     Wire {
         /// Which lesson
         lesson: Lesson,
+        /// Draws at the end what has travelled, as SVG
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+        /// Writes at the end what has travelled, as JSON
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// French or English, instead of the system's language
+        #[arg(long)]
+        lang: Option<Language>,
     },
 }
 
@@ -193,7 +206,8 @@ impl Command {
             Self::Check { lang, .. }
             | Self::Exercise { lang, .. }
             | Self::Hint { lang, .. }
-            | Self::Grade { lang, .. } => *lang,
+            | Self::Grade { lang, .. }
+            | Self::Wire { lang, .. } => *lang,
             _ => None,
         };
         asked.unwrap_or_else(Language::of_the_system)
@@ -214,20 +228,18 @@ fn run(command: Command) -> Result<ExitCode> {
     let many = || Builder::new_multi_thread().enable_all().build();
     let done = match command {
         #[cfg(feature = "browser")]
-        Command::Check { lesson, all, json, page: true, command, .. } => {
-            let tried: Vec<_> = Stage::of_page(lesson).iter().collect();
-            return Ok(
-                many()?.block_on(check(lesson, &tried, all, json, lang, &command))
-            );
+        Command::Check { lesson, all, json, page: true, svg, command, .. } => {
+            let tried = Stage::of_page(lesson).iter().collect();
+            let check = Check { lesson, tried, all, json, svg, lang };
+            return Ok(many()?.block_on(check.run(&command)));
         }
-        Command::Check { lesson, all, also, json, command, .. } => {
+        Command::Check { lesson, all, also, json, svg, command, .. } => {
             let mut tried: Vec<_> = Stage::of(lesson).iter().collect();
             for name in also {
                 tried.extend(Exercise::extension(lesson, &name)?.stages);
             }
-            return Ok(
-                many()?.block_on(check(lesson, &tried, all, json, lang, &command))
-            );
+            let check = Check { lesson, tried, all, json, svg, lang };
+            return Ok(many()?.block_on(check.run(&command)));
         }
         Command::Exercise { name, js, overwrite, .. } => {
             let observe = |name: &str| {
@@ -262,7 +274,9 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Cluster { lesson, instances } => {
             many()?.block_on(cluster(lesson, instances.into()))
         }
-        Command::Wire { lesson } => many()?.block_on(wire(lesson)),
+        Command::Wire { lesson, svg, json, .. } => {
+            many()?.block_on(wire(lesson, svg.as_deref(), json.as_deref(), lang))
+        }
         Command::Measure(options) => {
             LocalSet::new().block_on(&one, unless_stopped(measure::run(options)))
         }
@@ -308,9 +322,8 @@ async fn observed(exercise: &Exercise, lang: Language) -> Result<()> {
     let stopped = stopped()?;
     let lesson = exercise.lesson;
     let server = Server::start(lesson)?;
-    let transcript = Transcript::default();
-    let tap = wire::tap(lesson, false, transcript.clone());
-    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    let recorder = Recorder::new(lesson);
+    let relay = Relay::start(server.target().address, Some(recorder.tap())).await?;
     let url = relay.before(server.target()).url("");
     let say = |fr, en| lang.say(fr, en);
     println!("{}\n\n{}\n", exercise.title.of(lang), exercise.task.of(lang));
@@ -321,7 +334,7 @@ async fn observed(exercise: &Exercise, lang: Language) -> Result<()> {
         line = lines.next_line() => line?.context("no terminal")?,
         () = stopped => bail!("told to end"),
     };
-    let recorded = transcript.text();
+    let recorded = recorder.recording().text();
     println!("{recorded}");
     let drawn = questions::draw(lesson, &recorded, fastrand::u64(..), usize::MAX);
     let Some((question, number)) =
@@ -355,59 +368,96 @@ fn solution(exercise: &Exercise, code: Code) -> Result<()> {
     Ok(())
 }
 
-/// Judges, and says so in the language that is asked for.
-async fn check(
+/// How a server is judged, and what is said of it.
+struct Check {
     lesson: Lesson,
-    tried: &[&'static Stage],
+    tried: Vec<&'static Stage>,
     all: bool,
     json: bool,
+    svg: Option<PathBuf>,
     lang: Language,
-    command: &[String],
-) -> ExitCode {
-    const CANNOT_BE_JUDGED: u8 = 2;
-    let out = io::stdout();
-    let teller = judge::Teller::new(lang, out.is_terminal());
-    let judged = async {
-        let candidate = submission::candidate(lesson, command)?;
-        let stopped = stopped()?;
-        if !json {
-            println!("{}", teller.title(lesson, &candidate.to_string()));
-        }
-        let tell = |stage: &'static Stage, status: &Status| {
-            if json || *status == Status::NotReached {
-                return;
+}
+
+impl Check {
+    /// Judges, and says so in the language that is asked for.
+    async fn run(&self, command: &[String]) -> ExitCode {
+        const CANNOT_BE_JUDGED: u8 = 2;
+        let Self { lesson, all, json, lang, .. } = *self;
+        let out = io::stdout();
+        let teller = judge::Teller::new(lang, out.is_terminal());
+        let judged = async {
+            self.svg.as_deref().map_or(Ok(()), writable)?;
+            let candidate = submission::candidate(lesson, command)?;
+            let stopped = stopped()?;
+            if !json {
+                println!("{}", teller.title(lesson, &candidate.to_string()));
             }
-            println!("{}", teller.line(stage, status));
-            if let Status::Failed(failure) = status {
-                println!("{}", teller.failure(stage, failure));
+            let tell = |stage: &'static Stage, status: &Status| {
+                if json || *status == Status::NotReached {
+                    return;
+                }
+                println!("{}", teller.line(stage, status));
+                if let Status::Failed(failure) = status {
+                    println!("{}", teller.failure(stage, failure));
+                }
+            };
+            let judgement = tokio::select! {
+                judged = judge::judge(&candidate, &self.tried, all, tell) => judged?,
+                () = stopped => bail!("told to end"),
+            };
+            if let (Some(svg), Some(failed)) = (&self.svg, &judgement.failed) {
+                draw(failed, svg, lang)?;
             }
+            anyhow::Ok(judgement)
         };
-        tokio::select! {
-            judged = judge::judge(&candidate, tried, all, tell) => judged,
-            () = stopped => bail!("told to end"),
-        }
-    };
-    match judged.await {
-        Ok(judgement) => {
-            if let [folder] = command
-                && let Some(exercise) = exercise::in_folder(Path::new(folder))
-                && exercise.is_done(&judgement)
-                && let Err(error) = exercise::remember(&exercise)
-            {
-                eprintln!("{error:#}");
+        match judged.await {
+            Ok(judgement) => {
+                if let [folder] = command
+                    && let Some(exercise) = exercise::in_folder(Path::new(folder))
+                    && exercise.is_done(&judgement)
+                    && let Err(error) = exercise::remember(&exercise)
+                {
+                    eprintln!("{error:#}");
+                }
+                if json {
+                    println!("{:#}", judge::json(&judgement, lang));
+                } else {
+                    println!("\n{}", teller.summary(&judgement));
+                }
+                ExitCode::from(u8::from(!judgement.passed()))
             }
-            if json {
-                println!("{:#}", judge::json(&judgement, lang));
-            } else {
-                println!("\n{}", teller.summary(&judgement));
+            Err(error) => {
+                complain(&error, lang);
+                ExitCode::from(CANNOT_BE_JUDGED)
             }
-            ExitCode::from(u8::from(!judgement.passed()))
-        }
-        Err(error) => {
-            complain(&error, lang);
-            ExitCode::from(CANNOT_BE_JUDGED)
         }
     }
+}
+
+/// Checks that a file can be written, before any work is done for it.
+fn writable(path: &Path) -> Result<()> {
+    let file = fs::OpenOptions::new().create(true).append(true).open(path);
+    file.map(drop).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Draws what has travelled.
+fn draw(recording: &Recording, path: &Path, lang: Language) -> Result<()> {
+    write(path, &Diagram::new(recording, lang).svg(), recording, lang)
+}
+
+/// Writes a file that holds what has travelled, and says so, not between the lines of JSON.
+fn write(path: &Path, text: &str, recording: &Recording, lang: Language) -> Result<()> {
+    fs::write(path, text)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let (messages, path) = (recording.messages().count(), path.display());
+    eprintln!(
+        "{}",
+        match lang {
+            Language::French => format!("{path} : {messages} messages"),
+            Language::English => format!("{path}: {messages} messages"),
+        }
+    );
+    Ok(())
 }
 
 /// Reads the name of a drill.
@@ -459,14 +509,36 @@ async fn cluster(lesson: Lesson, count: usize) -> Result<()> {
     Ok(())
 }
 
-async fn wire(lesson: Lesson) -> Result<()> {
+async fn wire(
+    lesson: Lesson,
+    svg: Option<&Path>,
+    json: Option<&Path>,
+    lang: Language,
+) -> Result<()> {
+    svg.into_iter().chain(json).try_for_each(writable)?;
     let stopped = stopped()?;
     let server = Server::start(lesson)?;
     let out = io::stdout();
-    let tap = wire::tap(lesson, out.is_terminal(), out);
+    let colour = out.is_terminal();
+    let recorder = Recorder::new(lesson);
+    let keeps = (svg.is_some() || json.is_some()).then(|| recorder.clone());
+    let tap = wire::entries(lesson, move |entry| {
+        // Nobody reads any more: that is no reason to disturb the connection.
+        let _ = out.lock().write_all(entry.lines(colour).as_bytes());
+        if let Some(recorder) = &keeps {
+            recorder.keep(entry);
+        }
+    });
     let relay = Relay::start(server.target().address, Some(tap)).await?;
     println!("open {} and click; Ctrl-C ends", relay.before(server.target()).url(""));
     stopped.await;
+    let recording = recorder.recording();
+    if let Some(svg) = svg {
+        draw(&recording, svg, lang)?;
+    }
+    if let Some(json) = json {
+        write(json, &recording.json()?, &recording, lang)?;
+    }
     Ok(())
 }
 

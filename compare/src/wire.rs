@@ -3,12 +3,12 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    io::{self, Cursor, Write},
+    io::Cursor,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_tungstenite::tungstenite::protocol::frame::{
     FrameHeader,
     coding::{Control, Data, OpCode},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Something that happened on a connection, and when.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Entry {
     /// The number of the connection, from one.
     pub connection: u64,
@@ -33,7 +33,7 @@ pub struct Entry {
 }
 
 /// What can happen on a connection.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "what", rename_all = "lowercase")]
 pub enum What {
     /// It was made.
@@ -63,7 +63,7 @@ pub enum What {
 
 /// One message on the wire: a request or an answer of HTTP with its body, a chunk of one that
 /// goes on, a frame; or as much of one as came at a time.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Message {
     /// Its bytes on the wire, headers and masks included.
     pub size: usize,
@@ -76,7 +76,8 @@ pub struct Message {
 /// A tap that gives what happens to `sink`, decoded, with times since now.
 pub fn entries(lesson: Lesson, sink: impl Fn(Entry) + Send + Sync + 'static) -> Tap {
     let began = Instant::now();
-    let since = move |at: Instant| at.duration_since(began).as_secs_f64() * 1000.0;
+    // To the microsecond.
+    let since = move |at: Instant| at.duration_since(began).as_micros() as f64 / 1000.0;
     let conversations = Mutex::new(HashMap::<_, Conversation>::new());
     Arc::new(move |connection, passage| {
         let mut conversations =
@@ -104,50 +105,26 @@ pub fn entries(lesson: Lesson, sink: impl Fn(Entry) + Send + Sync + 'static) -> 
     })
 }
 
-/// A tap that writes what travels to `out`, a line each, in colour if wanted.
-pub fn tap(lesson: Lesson, colour: bool, out: impl Write + Send + 'static) -> Tap {
-    let out = Mutex::new(out);
-    entries(lesson, move |entry| {
-        let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-        let (direction, text) = match &entry.what {
+impl Entry {
+    /// The lines that `just wire` shows of it, in colour if wanted: none of what is neither a
+    /// message nor the end of a stream.
+    #[must_use]
+    pub fn lines(&self, colour: bool) -> String {
+        let (direction, text) = match &self.what {
             What::Message { direction, message, .. } => (direction, &*message.text),
             What::End { direction, .. } => (direction, "end of the stream"),
-            What::Opened | What::Refused | What::Reset => return,
+            What::Opened | What::Refused | What::Reset => return String::new(),
         };
         let (arrow, paint) = match direction {
             Direction::Up => ("↑", "\x1b[36m"),
             Direction::Down => ("↓", "\x1b[32m"),
         };
         let (paint, plain) = if colour { (paint, "\x1b[0m") } else { ("", "") };
-        for line in text.trim_end().lines() {
-            let line = format!("#{} {arrow} {line}", entry.connection);
-            // Nobody reads any more: that is no reason to disturb the connection.
-            let _ = writeln!(out, "{paint}{}{plain}", line.trim_end());
-        }
-        let _ = out.flush();
-    })
-}
-
-/// What was written, for whoever reads it later.
-#[derive(Clone, Default)]
-pub struct Transcript(Arc<Mutex<Vec<u8>>>);
-
-impl Transcript {
-    /// All of it so far.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&written).into_owned()
-    }
-}
-
-impl Write for Transcript {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let lines = text.trim_end().lines().map(|line| {
+            let line = format!("#{} {arrow} {line}", self.connection);
+            format!("{paint}{}{plain}\n", line.trim_end())
+        });
+        lines.collect()
     }
 }
 

@@ -20,14 +20,18 @@ use chromiumoxide::cdp::browser_protocol::emulation::{
 use common::{cannot, in_order, trial};
 use compare::{
     Lesson, Server, Target,
+    behaviour::counting::until,
     browser::{SOON, Window},
     connect,
+    diagram::Diagram,
     judge::{Needs, Stage},
+    language::Language,
+    recording::{Recorder, Recording},
     relay::{Network, Relay},
 };
 use libtest_mimic::Arguments;
 use memchr::memmem;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpListener, TcpStream},
@@ -78,10 +82,115 @@ fn main() {
             });
         }
     }
+    trials.push(trial("diagram::labels_do_not_overlap", labels_do_not_overlap));
     trial!(Lesson::WebSocket; page_admits_an_unanswered_click);
     trial!(Lesson::SocketIo; page_notices_a_broken_upgrade, page_survives_a_failed_upgrade);
     let waits = ["notices_a_frozen_server", "notices_a_broken_upgrade", "wakes_up"];
     libtest_mimic::run(&arguments, in_order(trials, &waits)).exit();
+}
+
+/// What is hard to draw: bursts, arrows that cross, long words, long silences, and all that
+/// can become of connections.
+fn crowded() -> Result<Recording> {
+    let mut entries = Vec::new();
+    let message = |connection, up: bool, left: f64, at: f64, label: &str| {
+        json!({
+            "connection": connection, "at": at, "what": "message", "left": left,
+            "direction": if up { "up" } else { "down" },
+            "size": 123_456, "label": label, "text": "GET / HTTP/1.1\r\n\r\n",
+        })
+    };
+    let long = "long ".repeat(40);
+    for connection in 1..=12_u32 {
+        let at = 5.0 * f64::from(connection);
+        entries.push(json!({ "connection": connection, "at": at, "what": "opened" }));
+        entries.push(message(connection, true, at, at + 40.0, &long));
+        for up in [false, true] {
+            entries.push(message(
+                connection,
+                up,
+                at + 0.3,
+                at + 40.3,
+                "短い 🎈\u{0}<&>",
+            ));
+            entries.push(message(connection, up, at + 1.0, at + 1.1, &"w".repeat(200)));
+        }
+    }
+    for (what, at) in [("refused", 9000.0), ("reset", 9000.1), ("reset", 123_456.0)] {
+        entries.push(json!({ "connection": 13, "at": at, "what": what }));
+    }
+    for (direction, left) in [("up", 9000.0), ("down", 123_457.0)] {
+        let end = json!({
+            "connection": 1, "at": left + 60.0, "what": "end",
+            "direction": direction, "left": left,
+        });
+        entries.push(end);
+    }
+    entries.push(message(14, true, 500_000.0, 520_000.0, "GET /"));
+    Ok(serde_json::from_value(json!({ "lesson": "crowded", "entries": entries }))?)
+}
+
+/// What travels while two clients follow a lesson, and one of them clicks.
+async fn usual(lesson: Lesson) -> Result<Recording> {
+    let server = Server::start(lesson)?;
+    let recorder = Recorder::new(lesson);
+    let relay = Relay::start(server.target().address, Some(recorder.tap())).await?;
+    relay.set(Network::Slow(Duration::from_millis(20)));
+    let target = relay.before(server.target());
+    let (mut one, mut two) = (connect(target).await?, connect(target).await?);
+    one.send("increment").await?;
+    until(&mut *two, 1).await?;
+    Ok(recorder.recording())
+}
+
+/// In a diagram every word can be read: on a phone, on a desk and on a wall.
+async fn labels_do_not_overlap() -> Result<()> {
+    let mut recordings = vec![crowded()?];
+    for lesson in Lesson::ALL {
+        recordings.push(usual(lesson).await?);
+    }
+    let folder = tempfile::tempdir()?;
+    let window = Window::open().await?;
+    let page = window.blank().await?;
+    for recording in &recordings {
+        let svg = Diagram::new(recording, Language::French).svg();
+        let file = folder.path().join("it.svg");
+        fs::write(&file, svg)?;
+        let path = file.display().to_string().replace('\\', "/");
+        page.goto(format!("file:///{}", path.trim_start_matches('/'))).await?;
+        for width in [390, 1280, 1920] {
+            let size =
+                SetDeviceMetricsOverrideParams::new(width, 844, 1.0, width == 390);
+            page.execute(size).await?;
+            let faults = "(() => {
+                const texts = [...document.querySelectorAll('text')].map((text) => {
+                    const { left, right, top, bottom } = text.getBoundingClientRect();
+                    // The box of a line is higher than its letters.
+                    const air = (bottom - top) * 0.12;
+                    const size = text.getScreenCTM().a
+                        * Number.parseFloat(getComputedStyle(text).fontSize);
+                    return { text: text.textContent, left, right, top: top + air,
+                        bottom: bottom - air, size };
+                });
+                const shown = document.documentElement.getBoundingClientRect();
+                const faults = texts.filter(({ left, right, size }) =>
+                    left < shown.left || right > shown.right || right > innerWidth
+                        || size < 9).map((it) => ['outside, or too small', it]);
+                texts.forEach((a, at) => texts.slice(at + 1).forEach((b) => {
+                    if (a.left < b.right && b.left < a.right && a.top < b.bottom
+                        && b.top < a.bottom) faults.push(['overlap', a, b]);
+                }));
+                return { texts: texts.length, faults: faults.slice(0, 5) };
+            })()";
+            let found = page.evaluate(faults).await?;
+            let found: Value = found.into_value()?;
+            let told = format!("{} at {width}: {found:#}", recording.lesson);
+            ensure!(found["faults"] == json!([]), "{told}");
+            let messages = recording.messages().count();
+            ensure!(found["texts"].as_u64() > Some(messages as u64), "{told}");
+        }
+    }
+    Ok(())
 }
 
 async fn pages_survive_a_restart(lesson: Lesson) -> Result<()> {

@@ -22,7 +22,7 @@ use crate::{
     contract::Broken,
     language::{Language, Sentence, Text, sentence, text},
     raw::{self, Raw},
-    wire::{self, Transcript},
+    recording::{Recorder, Recording},
 };
 
 /// How long the judge waits for any answer.
@@ -83,6 +83,8 @@ pub struct Judgement {
     pub stages: Vec<(&'static Stage, Status)>,
     /// How the recorded exchange of each stage begins, in the notation of `just wire`.
     pub recorded: String,
+    /// How the recorded exchange of the first stage that failed ends.
+    pub failed: Option<Recording>,
 }
 
 impl Judgement {
@@ -133,18 +135,14 @@ pub async fn judge(
         }
     }
     let mut stopped = false;
-    let mut exchange = String::new();
+    let mut kept = Kept::default();
     for &stage in tried {
         let beside = waiting.iter().position(|(name, _)| *name == stage.name);
         let status = match (stopped, lacks(stage, candidate), beside) {
             (true, ..) => Status::NotReached,
             (false, Some(why), _) => Status::NotJudged(why),
-            (false, None, Some(at)) => {
-                told(&mut exchange, (&mut waiting.remove(at).1.0).await?)
-            }
-            (false, None, None) => {
-                told(&mut exchange, recorded(stage, candidate.clone()).await)
-            }
+            (false, None, Some(at)) => kept.told((&mut waiting.remove(at).1.0).await?),
+            (false, None, None) => kept.told(recorded(stage, candidate.clone()).await),
         };
         tell(stage, &status);
         stopped |= matches!(status, Status::Failed(_)) && !all;
@@ -154,21 +152,34 @@ pub async fn judge(
         name: candidate.to_string(),
         lesson: candidate.lesson,
         stages,
-        recorded: exchange,
+        recorded: kept.lines,
+        failed: kept.failed,
     })
 }
 
-/// Keeps how the exchange of a stage began.
-fn told(recorded: &mut String, (status, exchange): (Status, String)) -> Status {
-    for line in exchange.lines().take(KEPT) {
-        recorded.push_str(line);
-        recorded.push('\n');
+/// What is kept of the exchanges.
+#[derive(Default)]
+struct Kept {
+    lines: String,
+    failed: Option<Recording>,
+}
+
+impl Kept {
+    /// Keeps how the exchange of a stage began, and how that of the first that failed ended.
+    fn told(&mut self, (status, recording): (Status, Recording)) -> Status {
+        for line in recording.text().lines().take(KEPT) {
+            self.lines.push_str(line);
+            self.lines.push('\n');
+        }
+        if matches!(status, Status::Failed(_)) {
+            self.failed.get_or_insert_with(|| recording.end());
+        }
+        status
     }
-    status
 }
 
 /// A stage that is tried beside the others. Dropping it ends it.
-struct Waiting(JoinHandle<(Status, String)>);
+struct Waiting(JoinHandle<(Status, Recording)>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -250,17 +261,16 @@ async fn first_bytes(target: Target) -> Result<Vec<u8>> {
     Ok(came)
 }
 
-async fn recorded(stage: &'static Stage, candidate: Candidate) -> (Status, String) {
-    let transcript = Transcript::default();
-    let tap = wire::tap(candidate.lesson, false, transcript.clone());
-    let tried = patient(PATIENCE, stage.run(candidate.recorded(tap)));
+async fn recorded(stage: &'static Stage, candidate: Candidate) -> (Status, Recording) {
+    let recorder = Recorder::new(candidate.lesson);
+    let tried = patient(PATIENCE, stage.run(candidate.recorded(recorder.tap())));
     let error = match timeout(MOST, tried).await {
-        Ok(Ok(())) => return (Status::Passed, transcript.text()),
+        Ok(Ok(())) => return (Status::Passed, recorder.recording()),
         Ok(Err(error)) => error,
         Err(_) => anyhow!(Late { what: "end of the stage".to_owned(), limit: MOST }),
     };
-    let exchange = transcript.text();
-    (Status::Failed(failure(&error, &exchange)), exchange)
+    let recording = recorder.recording();
+    (Status::Failed(failure(&error, &recording.text())), recording)
 }
 
 /// What is told of an error: its last cause is what came, the rest is where.

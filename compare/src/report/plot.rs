@@ -121,6 +121,7 @@ impl Plot {
     }
 }
 
-pub(super) fn escape(text: &str) -> String {
+/// Text as it stands in SVG.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

@@ -71,6 +71,7 @@ behaviours![every_lesson of Lesson:
     attacks::unread_log_delays_nobody,
     attacks::fault_half_a_head_is_held,
     tools::wire_shows_what_travels,
+    tools::diagram_shows_what_travels,
 ];
 
 behaviours![stopped of Lesson, on unix or "no signals":
@@ -201,7 +202,15 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Most of these wait for a server or a clock, not for a core.
     arguments.test_threads = arguments.test_threads.or(Some(12));
-    let mut all = vec![trial("relay::disturbs", tools::relay_disturbs)];
+    let mut all = vec![
+        trial("relay::disturbs", tools::relay_disturbs),
+        trial("check::draws_what_failed", tools::check_draws_what_failed),
+        trial("relay::slow_way_keeps_the_spacing", tools::slow_way_keeps_the_spacing),
+    ];
+    #[cfg(unix)]
+    all.push(trial("wire::draws_at_ctrl_c", tools::wire_draws_at_ctrl_c));
+    #[cfg(not(unix))]
+    all.push(cannot("wire::draws_at_ctrl_c", "no signals"));
     for lesson in Lesson::ALL {
         all.extend(alone(lesson));
         all.extend(every_lesson(lesson));

@@ -7,14 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use compare::{
     Lesson, Server,
     behaviour::counting::until,
     client::limited,
     connect,
-    relay::{Network, Relay},
-    wire::Transcript,
+    diagram::Diagram,
+    language::Language,
+    recording::{Recorder, Recording},
+    relay::{Direction, Network, Relay},
+    wire::What,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -76,13 +79,12 @@ pub async fn relay_disturbs() -> Result<()> {
 
 pub async fn wire_shows_what_travels(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
-    let transcript = Transcript::default();
-    let tap = compare::wire::tap(lesson, false, transcript.clone());
-    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    let recorder = Recorder::new(lesson);
+    let relay = Relay::start(server.target().address, Some(recorder.tap())).await?;
     let mut client = connect(relay.before(server.target())).await?;
     client.send("increment").await?;
     until(&mut *client, 1).await?;
-    let text = transcript.text();
+    let text = recorder.recording().text();
     let expected: &[&str] = match lesson {
         Lesson::Polling => {
             &["↑ POST /counter HTTP/1.1", r#"↓ {"value":1,"version":1}"#]
@@ -104,5 +106,179 @@ pub async fn wire_shows_what_travels(lesson: Lesson) -> Result<()> {
     for line in expected {
         ensure!(text.contains(line), "no {line} in\n{text}");
     }
+    Ok(())
+}
+
+/// A slow way is a delay line: pieces keep their spacing, and none waits for the one before.
+pub async fn slow_way_keeps_the_spacing() -> Result<()> {
+    const DELAY: f64 = 300.0;
+    const APART: Duration = Duration::from_millis(100);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        let mut clients = Vec::new();
+        while let Ok((client, _)) = listener.accept().await {
+            clients.push(client);
+        }
+    });
+    let mut seen = Vec::new();
+    // A machine that stands still delays a piece, but not each of five.
+    for _ in 0..5 {
+        let recorder = Recorder::new(Lesson::Polling);
+        let relay = Relay::start(address, Some(recorder.tap())).await?;
+        relay.set(Network::Slow(Duration::from_millis(DELAY as u64)));
+        let mut client = TcpStream::connect(relay.address).await?;
+        client.set_nodelay(true)?;
+        client.write_all(b"one").await?;
+        tokio::time::sleep(APART).await;
+        client.write_all(b"two").await?;
+        let both = recorded(&recorder, |it| it.bytes(Direction::Up) == 6).await?;
+        let times = both.entries.iter().filter_map(|entry| match entry.what {
+            What::Message { left, .. } => Some((left, entry.at)),
+            _ => None,
+        });
+        let times: Vec<_> = times.collect();
+        let [(left, at), (next_left, next_at)] = times[..] else { continue };
+        ensure!(at - left >= DELAY && next_at - next_left >= DELAY, "{times:?}");
+        // Had the second waited for the first, it would have come so much later.
+        if next_at - at >= 20.0 && next_at - at < DELAY {
+            return Ok(());
+        }
+        seen.push(times);
+    }
+    bail!("never well apart: {seen:?}")
+}
+
+/// Waits until what was recorded is so.
+async fn recorded(
+    recorder: &Recorder,
+    is: impl Fn(&Recording) -> bool,
+) -> Result<Recording> {
+    let looks = async {
+        loop {
+            let recording = recorder.recording();
+            if is(&recording) {
+                return recording;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    limited("what travels", looks).await
+}
+
+/// As many arrows as messages, and as many bytes as the relay has counted.
+pub async fn diagram_shows_what_travels(lesson: Lesson) -> Result<()> {
+    let server = Server::start(lesson)?;
+    let recorder = Recorder::new(lesson);
+    let relay = Relay::start(server.target().address, Some(recorder.tap())).await?;
+    let target = relay.before(server.target());
+    let mut clients = [connect(target).await?, connect(target).await?];
+    for client in &mut clients {
+        client.next().await?;
+    }
+    clients[0].send("increment").await?;
+    for client in &mut clients {
+        until(&mut **client, 1).await?;
+    }
+    drop(clients);
+    relay.set(Network::Down);
+    // Connected or reset: the relay has counted it either way.
+    let _ = TcpStream::connect(relay.address).await;
+    let traffic = relay.traffic();
+    let recording = recorded(&recorder, |recording| {
+        let is = |what: fn(&What) -> bool| {
+            recording.entries.iter().any(|entry| what(&entry.what))
+        };
+        recording.bytes(Direction::Up) as u64 == traffic.up.load(Ordering::Relaxed)
+            && recording.bytes(Direction::Down) as u64
+                == traffic.down.load(Ordering::Relaxed)
+            && is(|what| matches!(what, What::Refused))
+    })
+    .await?;
+    let connections = traffic.connections.load(Ordering::Relaxed);
+    ensure!(recording.connections().len() as u64 == connections, "{connections}");
+    let again: Recording = serde_json::from_str(&recording.json()?)?;
+    ensure!(again == recording, "{again:#?}");
+    let messages = recording.messages().count();
+    for language in Language::ALL {
+        let diagram = Diagram::new(&recording, language);
+        let svg = diagram.svg();
+        let arrows = svg.matches("class=\"arrow ").count();
+        ensure!(arrows == messages, "{arrows} arrows, {messages} messages: {svg}");
+        // All that happened, below two lines of header; a request may have no answer.
+        let told = recording.entries.len() + recording.unanswered().len();
+        let rows = diagram.table().lines().count() - 2;
+        ensure!(rows == told, "{rows} rows, {told} entries");
+        for (_, _, message) in recording.messages() {
+            ensure!(svg.contains(&format!(">{}\u{a0}", message.size)), "{message:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Ctrl-C ends `just wire`, and what has travelled is then written.
+#[cfg(unix)]
+pub async fn wire_draws_at_ctrl_c() -> Result<()> {
+    use std::{
+        io::{BufRead, BufReader, Read},
+        process::{Command, Stdio},
+    };
+
+    use compare::{Target, process::Process};
+    use nix::sys::signal::Signal;
+
+    let folder = tempfile::tempdir()?;
+    let (svg, json) = (folder.path().join("it.svg"), folder.path().join("it.json"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
+    command.args(["wire", "03-websocket", "--lang", "en", "--svg"]).arg(&svg);
+    command.arg("--json").arg(&json).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut wire = Process::spawn(&mut command)?;
+    let mut lines = BufReader::new(wire.stdout().context("no output")?);
+    let mut first = String::new();
+    lines.read_line(&mut first)?;
+    let address = first.split("http://").nth(1).and_then(|rest| rest.split(' ').next());
+    let address = address.context(first.clone())?.parse()?;
+    let mut client = connect(Target::new(Lesson::WebSocket, address)).await?;
+    client.send("increment").await?;
+    until(&mut *client, 1).await?;
+    wire.signal(Signal::SIGINT)?;
+    let status = wire.ended(compare::client::LIMIT).await?;
+    ensure!(status.success(), "{status}");
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest)?;
+    ensure!(rest.contains(r#"{"type":"increment"}"#), "{rest}");
+    let recording = Recording::read(&json)?;
+    let has = |label: &str| recording.messages().any(|(.., it)| it.label == label);
+    ensure!(has("GET /ws") && has(r#"{"value":1,"version":1}"#), "{recording:#?}");
+    let drawn = std::fs::read_to_string(&svg)?;
+    ensure!(drawn == Diagram::new(&recording, Language::English).svg(), "{drawn}");
+
+    let nowhere = folder.path().join("no such folder/it.svg");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_compare"));
+    let refused =
+        command.args(["wire", "03-websocket", "--svg"]).arg(&nowhere).output()?;
+    let said = String::from_utf8(refused.stderr)?;
+    ensure!(refused.status.code() == Some(1), "{}", refused.status);
+    ensure!(refused.stdout.is_empty(), "it began");
+    ensure!(said.starts_with("cannot write") && said.contains("it.svg"), "{said}");
+    Ok(())
+}
+
+/// `just check` draws the exchange of the first stage that fails.
+pub async fn check_draws_what_failed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let svg = folder.path().join("it.svg");
+    let other = Lesson::Polling.command()?;
+    let mut check = tokio::process::Command::new(env!("CARGO_BIN_EXE_compare"));
+    check.args(["check", "02-sse", "--lang", "en", "--svg"]).arg(&svg);
+    check.arg(other.get_program()).kill_on_drop(true);
+    let judged = limited("judgement", check.output()).await??;
+    let told = String::from_utf8_lossy(&judged.stdout).into_owned();
+    ensure!(judged.status.code() == Some(1), "{}: {told}", judged.status);
+    let drawn = std::fs::read_to_string(&svg)?;
+    ensure!(
+        drawn.contains("GET /events") && drawn.contains("404 Not Found"),
+        "{drawn}"
+    );
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
     env,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
-    sync::OnceLock,
+    sync::{LazyLock, OnceLock},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,8 +19,8 @@ use clap::ValueEnum;
 use compare::{
     Lesson, Place, Server, connect,
     process::{Process, Reserved, installed},
+    recording::Recorder,
     relay::Relay,
-    wire::{self, Transcript},
 };
 use regex::Regex;
 use tempfile::TempDir;
@@ -49,6 +49,17 @@ const VARIES: [(&str, &str); 9] = [
     // Which curl it is.
     (r"(?i)\buser-agent: .*", "user-agent: …"),
 ];
+
+/// A line without what differs from run to run.
+pub fn neutral(line: &str) -> String {
+    static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        let read = |pattern| Regex::new(pattern).expect("a pattern");
+        VARIES.iter().map(|(varies, stands)| (read(varies), *stands)).collect()
+    });
+    VARYING.iter().fold(line.to_owned(), |line, (varies, stands)| {
+        varies.replace_all(&line, *stands).into_owned()
+    })
+}
 
 /// Where the pages find the lessons.
 const PORTS: [(Lesson, &str); 4] = [
@@ -142,11 +153,8 @@ fn commands(block: &str) -> Vec<(&str, String)> {
 fn comparable(block: &str) -> Result<(Vec<usize>, Vec<String>)> {
     let mut lines: Vec<(usize, String)> =
         block.lines().map(|line| line.trim_end().to_owned()).enumerate().collect();
-    for (varies, stands) in VARIES {
-        let varies = Regex::new(varies)?;
-        for (_, line) in &mut lines {
-            *line = varies.replace_all(line, stands).into_owned();
-        }
+    for (_, line) in &mut lines {
+        *line = neutral(line);
     }
     let mut at_end = true;
     lines.reverse();
@@ -361,9 +369,8 @@ fn built(name: &str) -> Result<std::path::PathBuf> {
 /// What `just wire` shows while one client connects, increments, and reads version 1.
 async fn watch(lesson: Lesson) -> Result<String> {
     let server = Server::start(lesson)?;
-    let transcript = Transcript::default();
-    let tap = wire::tap(lesson, false, transcript.clone());
-    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    let recorder = Recorder::new(lesson);
+    let relay = Relay::start(server.target().address, Some(recorder.tap())).await?;
     let target = relay.before(server.target());
     let mut client = connect(target).await?;
     if lesson != Lesson::Polling {
@@ -373,5 +380,5 @@ async fn watch(lesson: Lesson) -> Result<String> {
     client.send("increment").await?;
     while client.next().await?.version < 1 {}
     let first = format!("open {} and click; Ctrl-C ends", target.url(""));
-    Ok(format!("{first}\n{}", transcript.text()))
+    Ok(format!("{first}\n{}", recorder.recording().text()))
 }

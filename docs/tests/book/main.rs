@@ -5,6 +5,8 @@ mod check;
 mod command;
 mod console;
 mod figures;
+mod picture;
+mod recording;
 mod rot;
 mod site;
 
@@ -15,6 +17,7 @@ use std::{
 };
 
 use anyhow::Result;
+use compare::Lesson;
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 use crate::{
@@ -45,6 +48,12 @@ fn main() -> Result<ExitCode> {
         let trial = Trial::test(name, move || told(blocks.run().map(|it| it.1)));
         trials.push(trial.with_ignored_flag(lacks.is_some()));
     }
+    trials.extend(Lesson::ALL.map(|lesson| {
+        let name = format!("recording::{lesson}");
+        Trial::test(name, move || told(recording::faults(lesson)))
+    }));
+    let pages = book.clone();
+    trials.push(Trial::test("pictures", move || told(picture::faults(&pages))));
     trials.push(Trial::test("site", move || told(site::faults(&book))));
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }
@@ -65,7 +74,16 @@ fn refresh(book: &Book, arguments: &Arguments) -> Result<Conclusion> {
             Ok(())
         })
     });
-    let conclusion = libtest_mimic::run(arguments, trials.collect());
+    let scenes = Lesson::ALL.map(|lesson| {
+        let record = move || recording::record(lesson).map(|()| Vec::new());
+        Trial::test(format!("recording::{lesson}"), move || told(record()))
+    });
+    let pictures = Lesson::ALL.map(|lesson| {
+        let take = move || picture::take(lesson).map(|()| Vec::new());
+        Trial::test(format!("picture::{lesson}"), move || told(take()))
+    });
+    let trials = trials.chain(scenes).chain(pictures).collect();
+    let conclusion = libtest_mimic::run(arguments, trials);
     let printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
     for page in book.pages.values() {
         let stale = book.stale(page).into_iter();
@@ -80,6 +98,7 @@ fn refresh(book: &Book, arguments: &Arguments) -> Result<Conclusion> {
             fs::write(book.root.join(&page.path), page.with(changes))?;
         }
     }
+    Lesson::ALL.into_iter().try_for_each(recording::draw)?;
     Ok(conclusion)
 }
 
