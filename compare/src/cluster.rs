@@ -275,6 +275,30 @@ impl Nginx {
         Ok(nginx)
     }
 
+    /// Starts nginx on a free port, in front of `instances`, for HTTP/1.1 and HTTP/2 over
+    /// TLS, with a certificate that it signs itself.
+    ///
+    /// # Errors
+    /// When it or openssl is not installed, or does not start.
+    pub fn start_secured(instances: &[SocketAddr]) -> Result<Self> {
+        const LISTEN: &str = "ssl http2;\nssl_certificate certificate.pem;\n\
+             ssl_certificate_key key.pem;\nssl_protocols TLSv1.2 TLSv1.3;\n";
+        let folder = tempfile::tempdir()?;
+        let mut openssl = installed("openssl")?;
+        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]);
+        openssl.args(["-subj", "/CN=localhost", "-keyout", "key.pem"]);
+        openssl.args(["-out", "certificate.pem"]).current_dir(folder.path());
+        let made = openssl.output()?;
+        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let reserved = Reserved::any()?;
+        let listen = format!("listen {} {LISTEN}", reserved.address);
+        let address = reserved.address;
+        let mut nginx =
+            Self::spawn(folder, instances, address, CONFIGURATION, &listen)?;
+        nginx._reserved = Some(reserved);
+        Ok(nginx)
+    }
+
     /// Starts nginx at `address`, in front of `instances`.
     ///
     /// # Errors
@@ -284,10 +308,20 @@ impl Nginx {
         address: SocketAddr,
         configuration: &str,
     ) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let listen = format!("listen {address};\n");
+        Self::spawn(tempfile::tempdir()?, instances, address, configuration, &listen)
+    }
+
+    fn spawn(
+        folder: TempDir,
+        instances: &[SocketAddr],
+        address: SocketAddr,
+        configuration: &str,
+        listen: &str,
+    ) -> Result<Self> {
         let write = |name, text: &str| fs::write(folder.path().join(name), text);
         write("nginx.conf", configuration)?;
-        write("listen.conf", &format!("listen {address};\n"))?;
+        write("listen.conf", listen)?;
         // Whoever refuses a connection is asked again the next time. By default nginx leaves
         // him out until another of his answers is complete, and a stream never is.
         let servers = instances

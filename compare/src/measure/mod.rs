@@ -4,6 +4,7 @@
 pub mod cores;
 pub mod floor;
 pub mod gap;
+pub mod http2;
 pub mod network;
 #[cfg(unix)]
 pub mod profile;
@@ -62,6 +63,9 @@ pub struct Options {
     /// Instead: what a client costs per second, at several rates of change
     #[arg(long)]
     rates: bool,
+    /// Instead: what polling and SSE cost over HTTP/2; takes nginx, openssl and curl
+    #[arg(long)]
+    http2: bool,
     /// Instead: how many round trips a first value and a click cost
     #[arg(long)]
     network: bool,
@@ -102,7 +106,8 @@ const WAITING_CLIENTS: usize = 100;
 /// # Errors
 /// When a server does not do what its transport asks, or a file cannot be written.
 pub async fn run(options: Options) -> Result<()> {
-    if options.gaps || options.storm || options.network || options.rates {
+    let Options { gaps, storm, rates, http2, network, .. } = options;
+    if gaps || storm || rates || http2 || network {
         return network::run(&options).await;
     }
     let comparison = measure(&options).await?;

@@ -10,6 +10,7 @@ use super::{
     CLIENTS, Options,
     cores::Cores,
     gap::{self, Plan},
+    http2::http,
     measurands,
     storm::storm,
     trips::trips,
@@ -56,6 +57,7 @@ pub async fn run(options: &Options) -> Result<()> {
     });
     let runtimes: Vec<_> = runtimes.into_iter().filter(|it| !it.is_empty()).collect();
     let steps = u64::from(options.network)
+        + u64::from(options.http2)
         + u64::from(options.rates) * RATES.len() as u64
         + u64::from(options.gaps) * runtimes.len() as u64
         + u64::from(options.storm) * 2 * servers.len() as u64;
@@ -65,6 +67,10 @@ pub async fn run(options: &Options) -> Result<()> {
     if options.network {
         bar.set_message("round trips");
         report.trips = trips().await?;
+        bar.inc(1);
+    }
+    if options.http2 {
+        report.http = http(|now| bar.set_message(now.to_owned())).await?;
         bar.inc(1);
     }
     if options.rates {

@@ -28,7 +28,7 @@ use crate::{
 
 /// What Chromium 156 says about itself with every request, whatever it asks for: in the
 /// real world these bytes travel too.
-const BROWSER: &str = "Connection: keep-alive\r\n\
+pub(super) const BROWSER: &str = "Connection: keep-alive\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
     Chrome/156.0.0.0 Safari/537.36\r\n\
     sec-ch-ua: \"Not:A-Brand\";v=\"8\", \"Chromium\";v=\"156\"\r\n\

@@ -31,6 +31,9 @@ pub struct Report {
     /// What a client costs at several rates of change, by server.
     #[serde(default)]
     pub rates: BTreeMap<String, Vec<Paid>>,
+    /// What polling and SSE cost over each version of HTTP.
+    #[serde(default)]
+    pub http: Vec<Http>,
     /// The round trips of each transport.
     pub trips: Vec<Trips>,
     /// What was asked for and is not installed, and why.
@@ -141,6 +144,28 @@ pub fn crossing(one: &[Paid], other: &[Paid], cost: Cost) -> Option<f64> {
     })
 }
 
+/// What polling and SSE cost over one version of HTTP, over TLS: bytes both ways on an open
+/// connection, with the records of TLS.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Http {
+    /// The version.
+    pub version: String,
+    /// A poll that is answered 304.
+    pub unchanged: f64,
+    /// A poll that is answered with a new snapshot.
+    pub changed: f64,
+    /// An event with a snapshot.
+    pub event: f64,
+    /// A minute of a client that polls once a second, when nothing changes.
+    pub idle_polling: f64,
+    /// The same of one that holds a stream open.
+    pub idle_stream: f64,
+    /// The connections of several streams at once.
+    pub connections: u64,
+    /// How many streams.
+    pub tabs: usize,
+}
+
 /// How a client speaks its transport.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Way {
@@ -173,6 +198,7 @@ impl Report {
     pub fn tables(&self, language: Language) -> String {
         let sections = [
             (!self.trips.is_empty()).then(|| self.trips_table(language)),
+            (!self.http.is_empty()).then(|| self.http_table(language)),
             (!self.rates.is_empty()).then(|| self.rates_table(language)),
             (!self.gaps.is_empty()).then(|| self.gaps_table(language)),
             (!self.storms.is_empty()).then(|| self.storms_table(language)),
@@ -194,6 +220,9 @@ impl Report {
         }
         if !self.gaps.is_empty() {
             write_between(CHAPTER, "gaps", |language| self.gaps_table(language))?;
+        }
+        if !self.http.is_empty() {
+            write_between(CHAPTER, "http", |language| self.http_table(language))?;
         }
         if !self.rates.is_empty() {
             self.write_rates()?;
@@ -302,6 +331,39 @@ impl Report {
         });
         table(&mut text, &head, rows.collect());
         language.spaced(&text)
+    }
+
+    fn http_table(&self, language: Language) -> String {
+        let mut text = self.conditions(language);
+        let mut head = vec![language.say("octets, TLS compris", "bytes, TLS included")];
+        let versions: Vec<String> =
+            self.http.iter().map(|http| format!("HTTP/{}", http.version)).collect();
+        head.extend(versions.iter().map(String::as_str));
+        let row = |fr: &str, en: &str, of: fn(&Http) -> f64| {
+            let mut row = vec![language.say(fr, en).to_owned()];
+            row.extend(self.http.iter().map(|http| language.thousands(of(http))));
+            row
+        };
+        let rows = vec![
+            row("une question, rien de nouveau", "a poll, nothing new", |it| {
+                it.unchanged
+            }),
+            row("une question, du nouveau", "a poll, something new", |it| it.changed),
+            row("un événement de SSE", "an event of SSE", |it| it.event),
+            row(
+                "une minute au repos, une question par seconde",
+                "an idle minute, a poll each second",
+                |it| it.idle_polling,
+            ),
+            row("une minute au repos, SSE", "an idle minute, SSE", |it| it.idle_stream),
+            row(
+                "connexions pour neuf flux à la fois",
+                "connections for nine streams at once",
+                |it| it.connections as f64,
+            ),
+        ];
+        table(&mut text, &head, rows);
+        text
     }
 
     /// What is paid: what a table and a plot say, the plot's file, and the cost.
