@@ -436,8 +436,13 @@ impl Check {
 
 /// Checks that a file can be written, before any work is done for it.
 fn writable(path: &Path) -> Result<()> {
+    let is_new = !path.exists();
     let file = fs::OpenOptions::new().create(true).append(true).open(path);
-    file.map(drop).with_context(|| format!("cannot write {}", path.display()))
+    file.with_context(|| format!("cannot write {}", path.display()))?;
+    if is_new {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 /// Draws what has travelled.
