@@ -20,9 +20,11 @@ use compare::{
     measure::{
         cores::Cores,
         gap::{self, Plan},
+        http2,
         storm::storm,
         workload,
     },
+    process::installed,
     report::{
         comparison::Comparison,
         figure::Figure,
@@ -56,6 +58,11 @@ fn main() {
     all.push(cannot("too_many_clients", "no limit of descriptors is known"));
     let scale = vec![trial("tiny_scale", tiny_scale)];
     all.extend(placed("the measurement", Place::Proxied, scale));
+    let http = http2::PROGRAMS.map(installed).into_iter().find_map(Result::err);
+    if let Some(lacks) = &http {
+        println!("not run: tiny_http2: {lacks}");
+    }
+    all.push(trial("tiny_http2", tiny_http2).with_ignored_flag(http.is_some()));
     libtest_mimic::run(&arguments, all).exit();
 }
 
@@ -198,6 +205,27 @@ fn tiny_storm() -> Result<()> {
         ensure!((1..=storm.attempts).contains(&storm.peak), "{lesson}: {storm:?}");
         ensure!(storm.attempts >= 10, "{lesson}: {storm:?}");
     }
+    Ok(())
+}
+
+/// Both versions of HTTP, and what must be so whatever the machine does.
+fn tiny_http2() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("report.json");
+    let output = compare(&["--http2", "--json"]).arg(&file).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: network::Report = serde_json::from_str(&fs::read_to_string(&file)?)?;
+    let [one, two] = &report.http[..] else { anyhow::bail!("{report:?}") };
+    ensure!(one.version == "1.1" && two.version == "2", "{report:?}");
+    for http in [one, two] {
+        ensure!(http.changed > http.unchanged && http.event > 0.0, "{http:?}");
+        ensure!(http.idle_polling == 60.0 * http.unchanged, "{http:?}");
+        ensure!(http.idle_stream > 0.0 && http.tabs == 9, "{http:?}");
+    }
+    // Many streams share a connection (RFC 9113, section 5), and headers that were said
+    // before are not said again (RFC 7541).
+    ensure!(one.connections == 9 && two.connections == 1, "{report:?}");
+    ensure!(two.unchanged < one.unchanged, "{report:?}");
     Ok(())
 }
 

@@ -20,6 +20,9 @@ use crate::{
     report::network::Http,
 };
 
+/// What has to be installed.
+pub const PROGRAMS: [&str; 3] = ["nginx", "openssl", "curl"];
+
 /// Of how many requests, or events, the mean is taken.
 const TIMES: u64 = 20;
 
@@ -184,7 +187,9 @@ async fn streams(version: &str) -> Result<u64> {
     let secured = Secured::start(Lesson::Sse).await?;
     let mut curl = secured.curl(version, &["/events"; TABS])?;
     curl.args(["--parallel", "--parallel-max", "50"]);
-    let mut curl = Process::spawn(curl.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let mut curl = Process::spawn(
+        curl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()),
+    )?;
     let output = BufReader::new(curl.stdout().context("no standard output")?);
     let began = Instant::now();
     let opened = spawn_blocking(move || {
