@@ -3,7 +3,7 @@
 use super::stages::{Needs, Stage, stage};
 use crate::{
     Lesson,
-    behaviour::extensions::{long_poll, resume, rooms, status},
+    behaviour::extensions::{long_poll, resume, rooms, status, ticket},
     language::{Text, text},
 };
 
@@ -38,7 +38,7 @@ const EVERY: Stage = stage!(
     resume::every_event_arrives,
     text(
         "Un client coupé plusieurs fois reçoit les 120 événements, dans l’ordre, une fois \
-         chacun ; qui revient de trop loin, ou d’une autre exécution, l’apprend.",
+         chacun ; qui revient de trop loin, ou d’une autre exécution, l’apprend.",
         "A client that is cut off several times gets all 120 events, in order, once each; who \
          was away for too long, or comes from another run, is told.",
     ),
@@ -86,17 +86,40 @@ const COUNTS: Stage = stage!(
          each state for each of them.",
     ),
     text(
-        "Le départ n’est compté que s’il est poli : mettez le compte dans une valeur que la \
+        "Le départ n’est compté que s’il est poli : mettez le compte dans une valeur que la \
          fin de la connexion détruit.",
         "A client is counted out only when it says good-bye: put the count in a value that the \
          end of the connection drops.",
     ),
 );
 
-static POLLING: &[Stage] = &[WAITS];
-static SSE: &[Stage] = &[EVERY, COUNTS];
-static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS];
-static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS];
+const TICKET: (&str, Text) =
+    (EVENTS, text("Un billet qui expire", "A ticket that expires"));
+
+const EXPIRES: Stage = stage!(
+    0,
+    "E5",
+    TICKET,
+    Transport,
+    ticket::ticket_ends_its_stream,
+    text(
+        "Un billet se demande avec le jeton, ne sert qu’une fois, et met fin à ce qu’il a \
+         ouvert dans la seconde où il expire.",
+        "A ticket is for who has the token, good for one use, and ends what it opened within a \
+         second of its expiry.",
+    ),
+    text(
+        "Le billet n’est vérifié qu’à l’ouverture, n’est pas retiré quand il sert, ou la fin \
+         du flux ne dit pas pourquoi.",
+        "The ticket is checked at the opening alone, is not removed when it is used, or the end \
+         of the stream does not say why.",
+    ),
+);
+
+static POLLING: &[Stage] = &[WAITS, EXPIRES];
+static SSE: &[Stage] = &[EVERY, COUNTS, EXPIRES];
+static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES];
+static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES];
 
 impl Stage {
     /// The stages of a lesson's extensions.

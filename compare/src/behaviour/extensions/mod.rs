@@ -5,3 +5,4 @@ pub mod long_poll;
 pub mod resume;
 pub mod rooms;
 pub mod status;
+pub mod ticket;
