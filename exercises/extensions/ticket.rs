@@ -56,9 +56,11 @@ pub async fn ticket(
     }
 }
 
-/// What stands behind `Authorization: Bearer` (RFC 6750, section 2.1).
+/// What stands behind `Authorization: Bearer` (RFC 6750, section 2.1); nothing good where the
+/// header says something else.
 pub fn bearer(request: &HttpRequest) -> Option<&str> {
-    request.headers().get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+    let header = request.headers().get(AUTHORIZATION)?.to_str().unwrap_or_default();
+    Some(header.strip_prefix("Bearer ").unwrap_or_default())
 }
 
 /// 401, with what it takes (RFC 9110, section 15.5.2).

@@ -121,7 +121,60 @@ static SSE: &[Stage] = &[EVERY, COUNTS, EXPIRES];
 static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES];
 static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES];
 
+#[cfg(feature = "browser")]
+mod pages {
+    use super::{Needs, ROOMS, Stage, TICKET, stage, text};
+    use crate::behaviour::extensions::page;
+
+    const BACK: Stage = stage!(
+        0,
+        "E1",
+        ROOMS,
+        Process,
+        page::page_is_back_in_its_room,
+        text(
+            "Une page compte pour la salle de son adresse, et y revient après un redémarrage.",
+            "A page counts for the room in its address, and is in it again after a restart.",
+        ),
+        text(
+            "La page ne dit sa salle qu’une fois, et non à chaque connexion.",
+            "The page says its room once, and not at each connection.",
+        ),
+    );
+
+    const RENEWS: Stage = stage!(
+        0,
+        "E5",
+        TICKET,
+        Transport,
+        page::page_renews_its_ticket,
+        text(
+            "Une page qui a le jeton demande un nouveau billet quand le dernier expire, et ne \
+             perd aucun clic.",
+            "A page that has the token asks for a new ticket when the last one expires, and \
+             loses no click.",
+        ),
+        text(
+            "La page revient avec le même billet, ou un clic tombe entre deux.",
+            "The page comes back with the same ticket, or a click falls between two.",
+        ),
+    );
+
+    pub(super) static TICKETS: &[Stage] = &[RENEWS];
+    pub(super) static TICKETS_AND_ROOMS: &[Stage] = &[BACK, RENEWS];
+}
+
 impl Stage {
+    /// The stages of the pages of a lesson's extensions, which take a browser.
+    #[cfg(feature = "browser")]
+    #[must_use]
+    pub fn extension_pages(lesson: Lesson) -> &'static [Self] {
+        match lesson {
+            Lesson::Polling | Lesson::Sse => pages::TICKETS,
+            Lesson::WebSocket | Lesson::SocketIo => pages::TICKETS_AND_ROOMS,
+        }
+    }
+
     /// The stages of a lesson's extensions.
     #[must_use]
     pub fn extensions(lesson: Lesson) -> &'static [Self] {
