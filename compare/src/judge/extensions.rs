@@ -3,7 +3,7 @@
 use super::stages::{Needs, Stage, stage};
 use crate::{
     Lesson,
-    behaviour::extensions::{long_poll, resume, rooms, status, ticket},
+    behaviour::extensions::{long_poll, resume, rooms, status, ticket, topics},
     language::{Text, text},
 };
 
@@ -117,9 +117,29 @@ const EXPIRES: Stage = stage!(
 );
 
 static POLLING: &[Stage] = &[WAITS, EXPIRES];
-static SSE: &[Stage] = &[EVERY, COUNTS, EXPIRES];
-static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES];
-static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES];
+const TOPICS: (&str, Text) = (EVENTS, text("Plusieurs sujets", "Several topics"));
+
+const SHARE: Stage = stage!(
+    0,
+    "E6",
+    TOPICS,
+    Transport,
+    topics::topics_share_a_connection,
+    text(
+        "Deux sujets passent par une seule connexion, chacun sous son nom, et qui n’est pas \
+         abonné au second n’en entend rien.",
+        "Two topics come over one connection, each under its name, and who did not subscribe to \
+         the second hears nothing of it.",
+    ),
+    text(
+        "Les messages ne disent pas leur sujet, ou l’abonnement n’est pas lu.",
+        "The messages do not say their topic, or the subscription is not read.",
+    ),
+);
+
+static SSE: &[Stage] = &[EVERY, COUNTS, EXPIRES, SHARE];
+static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES, SHARE];
+static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES, SHARE];
 
 #[cfg(feature = "browser")]
 mod pages {

@@ -8,3 +8,4 @@ pub mod resume;
 pub mod rooms;
 pub mod status;
 pub mod ticket;
+pub mod topics;
