@@ -228,8 +228,15 @@ fn run(command: Command) -> Result<ExitCode> {
     let many = || Builder::new_multi_thread().enable_all().build();
     let done = match command {
         #[cfg(feature = "browser")]
-        Command::Check { lesson, all, json, page: true, svg, command, .. } => {
-            let tried = Stage::of_page(lesson).iter().collect();
+        Command::Check { lesson, all, also, json, page: true, svg, command, .. } => {
+            let mut tried: Vec<_> = Stage::of_page(lesson).iter().collect();
+            for name in also {
+                let named = Exercise::extension(lesson, &name)?.browser;
+                let own = Stage::extension_pages(lesson).iter();
+                tried.extend(
+                    own.filter(|stage| named.iter().any(|it| it == stage.name)),
+                );
+            }
             let check = Check { lesson, tried, all, json, svg, lang };
             return Ok(many()?.block_on(check.run(&command)));
         }

@@ -64,14 +64,20 @@ fn main() -> Result<()> {
     let others = libtest_mimic::run(&arguments, trials);
     // Each stage of these waits for answers in time, and no build runs beside them either.
     arguments.test_threads = Some(arguments.test_threads.unwrap_or(4).min(4));
-    let extensions = libtest_mimic::run(&arguments, extensions(&arguments)?);
-    solutions.exit_if_failed();
-    others.exit_if_failed();
-    extensions.exit();
+    let (extensions, stops) = extensions(&arguments)?;
+    let extensions = libtest_mimic::run(&arguments, extensions);
+    // And their stop has a clock in the contract.
+    arguments.test_threads = Some(1);
+    let stops = libtest_mimic::run(&arguments, stops);
+    for conclusion in [solutions, others, extensions] {
+        conclusion.exit_if_failed();
+    }
+    stops.exit();
 }
 
-/// The trials of extensions; what they try is built when the first of them begins.
-fn extensions(arguments: &Arguments) -> Result<Vec<Trial>> {
+/// The trials of extensions, and those of their stop; what they try is built when the first
+/// of them begins.
+fn extensions(arguments: &Arguments) -> Result<(Vec<Trial>, Vec<Trial>)> {
     let title = |exercise: &Exercise| format!("extension {}", exercise.name);
     let mut all = Exercise::all()?;
     all.retain(|exercise| exercise.patch.is_some());
@@ -82,13 +88,36 @@ fn extensions(arguments: &Arguments) -> Result<Vec<Trial>> {
     let tried: Vec<_> = all.iter().filter(wanted).cloned().collect();
     let built = Arc::new((tried, OnceLock::new()));
     let trials = all.into_iter().map(|exercise| {
+        let (name, other, again) = (title(&exercise), built.clone(), exercise.clone());
         let built = built.clone();
-        trial(title(&exercise), move || async move {
+        let all = trial(name.clone(), move || async move {
             let (tried, built) = &*built;
             extension(&exercise, built.get_or_init(|| Built::all(tried))).await
-        })
+        });
+        let stop = trial(format!("{name} stops"), move || async move {
+            let (tried, built) = &*other;
+            let built = built.get_or_init(|| Built::all(tried));
+            passes_all(&built.candidate(&again)?, &again, |it| it == Needs::Signal)
+                .await
+        });
+        (all, stop)
     });
-    Ok(trials.collect())
+    Ok(trials.unzip())
+}
+
+/// The solution passes the stages, of the contract and its own, that need this.
+async fn passes_all(
+    candidate: &Candidate,
+    exercise: &Exercise,
+    is_tried: impl Fn(Needs) -> bool,
+) -> Result<()> {
+    let stages = Stage::of(exercise.lesson).iter().chain(exercise.stages.clone());
+    let stages: Vec<_> = stages.filter(|stage| is_tried(stage.needs)).collect();
+    let judged = judge::judge(candidate, &stages, true, |_, _| {}).await?;
+    for (stage, status) in judged.stages {
+        ensure!(status.is_fine(), "with the patch: {} is {status:?}", stage.name);
+    }
+    Ok(())
 }
 
 /// The solutions of extensions, built at once: each build of its own would take as long.
@@ -99,6 +128,17 @@ struct Built {
 }
 
 impl Built {
+    fn candidate(&self, exercise: &Exercise) -> Result<Candidate> {
+        let (name, program) = (&exercise.name, exercise.program());
+        let left_out = self.left_out.iter().find(|(left_out, _)| *left_out == program);
+        ensure!(left_out.is_none(), "{}", left_out.map_or("", |(_, why)| why));
+        let programs = self.programs.as_ref().map_err(|error| anyhow!("{error}"))?;
+        let built = programs.get(&program);
+        let built = built.with_context(|| format!("{name} does not build"))?;
+        let line = CommandLine::new(vec![built.into()]);
+        Ok(Candidate::program(exercise.lesson, line))
+    }
+
     fn all(extensions: &[Exercise]) -> Self {
         let my = exercise::my().join(".proof/extensions");
         let built = exercise::solve(extensions, &my).and_then(|left_out| {
@@ -119,13 +159,7 @@ impl Built {
 /// contract, and shows its page.
 async fn extension(exercise: &Exercise, built: &Built) -> Result<()> {
     let Exercise { name, lesson, .. } = exercise;
-    let program = exercise.program();
-    let left_out = built.left_out.iter().find(|(left_out, _)| *left_out == program);
-    ensure!(left_out.is_none(), "{}", left_out.map_or("", |(_, why)| why));
-    let programs = built.programs.as_ref().map_err(|error| anyhow!("{error}"))?;
-    let program =
-        programs.get(&program).with_context(|| format!("{name} does not build"))?;
-    let line = CommandLine::new(vec![program.into()]);
+    let candidate = built.candidate(exercise)?;
     let own = exercise.stages.clone();
     let plain = judge::judge(&(*lesson).into(), &own, true, |_, _| {}).await?;
     for (stage, status) in plain.stages {
@@ -134,14 +168,16 @@ async fn extension(exercise: &Exercise, built: &Built) -> Result<()> {
         };
         println!("{name}: the lesson fails {}: {}", stage.name, failure.received);
     }
-    let stages: Vec<_> = Stage::of(*lesson).iter().chain(own).collect();
-    let candidate = Candidate::program(*lesson, line);
-    let judged = judge::judge(&candidate, &stages, true, |_, _| {}).await?;
-    for (stage, status) in judged.stages {
-        ensure!(status.is_fine(), "with the patch: {} is {status:?}", stage.name);
-    }
+    passes_all(&candidate, exercise, |needs| needs != Needs::Signal).await?;
     let sees = Stage::of_page(*lesson).first().context("no stage of the page")?;
-    sees.run(candidate).await.context("the page")
+    sees.run(candidate.clone()).await.context("the page")?;
+    let own = Stage::extension_pages(*lesson).iter();
+    for stage in own.filter(|stage| exercise.browser.iter().any(|it| it == stage.name))
+    {
+        ensure!(stage.run((*lesson).into()).await.is_err(), "the lesson's page passes");
+        stage.run(candidate.clone()).await.context(stage.name)?;
+    }
+    Ok(())
 }
 
 /// Each lesson, and each twin, passes all stages. They have a clock in the contract, so no

@@ -158,7 +158,7 @@ pub fn solve(extensions: &[Exercise], my: &Path) -> Result<Vec<(String, String)>
 fn no_extension(lesson: Lesson, name: &str) -> Sentence {
     sentence(
         format!(
-            "{lesson} n’a pas d’extension « {name} » ; `just exercise` les énumère"
+            "{lesson} n’a pas d’extension « {name} » ; `just exercise` les énumère"
         ),
         format!("{lesson} has no extension “{name}”; `just exercise` lists them"),
     )

@@ -141,15 +141,24 @@ impl Exercise {
             let fails = if failing > 3 { most } else { few.join(", ") };
             text.push_str(&format!("{now} {fails}\n"));
         }
-        let next = if self.browser.is_empty() { "check" } else { "check-page" };
+        // An extension of the page is one of the server too.
+        let next = match (self.browser.is_empty(), &self.patch) {
+            (true, _) => &["check"][..],
+            (false, None) => &["check-page"],
+            (false, Some(_)) => &["check", "check-page"],
+        };
         // What is left to another exercise would stop the judge.
         let all = match (&self.patch, self.leaves.is_empty()) {
             (Some(_), _) => format!(" --also {}", self.short_name()),
             (None, true) => String::new(),
             (None, false) => " --all".to_owned(),
         };
+        text.push('\n');
+        for check in next {
+            text.push_str(&format!("    just {check} {lesson}{all} my/{folder}\n"));
+        }
         text.push_str(&format!(
-            "\n    just {next} {lesson}{all} my/{folder}\n    just hint {name}\n    just solution {name}{}\n",
+            "    just hint {name}\n    just solution {name}{}\n",
             if code == Code::Js { " --js" } else { "" }
         ));
         text

@@ -3,7 +3,7 @@
 use super::stages::{Needs, Stage, stage};
 use crate::{
     Lesson,
-    behaviour::extensions::{long_poll, resume, rooms, status},
+    behaviour::extensions::{long_poll, resume, rooms, status, ticket, topics},
     language::{Text, text},
 };
 
@@ -38,7 +38,7 @@ const EVERY: Stage = stage!(
     resume::every_event_arrives,
     text(
         "Un client coupé plusieurs fois reçoit les 120 événements, dans l’ordre, une fois \
-         chacun ; qui revient de trop loin, ou d’une autre exécution, l’apprend.",
+         chacun ; qui revient de trop loin, ou d’une autre exécution, l’apprend.",
         "A client that is cut off several times gets all 120 events, in order, once each; who \
          was away for too long, or comes from another run, is told.",
     ),
@@ -86,19 +86,115 @@ const COUNTS: Stage = stage!(
          each state for each of them.",
     ),
     text(
-        "Le départ n’est compté que s’il est poli : mettez le compte dans une valeur que la \
+        "Le départ n’est compté que s’il est poli : mettez le compte dans une valeur que la \
          fin de la connexion détruit.",
         "A client is counted out only when it says good-bye: put the count in a value that the \
          end of the connection drops.",
     ),
 );
 
-static POLLING: &[Stage] = &[WAITS];
-static SSE: &[Stage] = &[EVERY, COUNTS];
-static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS];
-static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS];
+const TICKET: (&str, Text) =
+    (EVENTS, text("Un billet qui expire", "A ticket that expires"));
+
+const EXPIRES: Stage = stage!(
+    0,
+    "E5",
+    TICKET,
+    Transport,
+    ticket::ticket_ends_its_stream,
+    text(
+        "Un billet se demande avec le jeton, ne sert qu’une fois, et met fin à ce qu’il a \
+         ouvert dans la seconde où il expire.",
+        "A ticket is for who has the token, good for one use, and ends what it opened within a \
+         second of its expiry.",
+    ),
+    text(
+        "Le billet n’est vérifié qu’à l’ouverture, n’est pas retiré quand il sert, ou la fin \
+         du flux ne dit pas pourquoi.",
+        "The ticket is checked at the opening alone, is not removed when it is used, or the end \
+         of the stream does not say why.",
+    ),
+);
+
+static POLLING: &[Stage] = &[WAITS, EXPIRES];
+const TOPICS: (&str, Text) = (EVENTS, text("Plusieurs sujets", "Several topics"));
+
+const SHARE: Stage = stage!(
+    0,
+    "E6",
+    TOPICS,
+    Transport,
+    topics::topics_share_a_connection,
+    text(
+        "Deux sujets passent par une seule connexion, chacun sous son nom, et qui n’est pas \
+         abonné au second n’en entend rien.",
+        "Two topics come over one connection, each under its name, and who did not subscribe to \
+         the second hears nothing of it.",
+    ),
+    text(
+        "Les messages ne disent pas leur sujet, ou l’abonnement n’est pas lu.",
+        "The messages do not say their topic, or the subscription is not read.",
+    ),
+);
+
+static SSE: &[Stage] = &[EVERY, COUNTS, EXPIRES, SHARE];
+static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES, SHARE];
+static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES, SHARE];
+
+#[cfg(feature = "browser")]
+mod pages {
+    use super::{Needs, ROOMS, Stage, TICKET, stage, text};
+    use crate::behaviour::extensions::page;
+
+    const BACK: Stage = stage!(
+        0,
+        "E1",
+        ROOMS,
+        Process,
+        page::page_is_back_in_its_room,
+        text(
+            "Une page compte pour la salle de son adresse, et y revient après un redémarrage.",
+            "A page counts for the room in its address, and is in it again after a restart.",
+        ),
+        text(
+            "La page ne dit sa salle qu’une fois, et non à chaque connexion.",
+            "The page says its room once, and not at each connection.",
+        ),
+    );
+
+    const RENEWS: Stage = stage!(
+        0,
+        "E5",
+        TICKET,
+        Transport,
+        page::page_renews_its_ticket,
+        text(
+            "Une page qui a le jeton demande un nouveau billet quand le dernier expire, et ne \
+             perd aucun clic.",
+            "A page that has the token asks for a new ticket when the last one expires, and \
+             loses no click.",
+        ),
+        text(
+            "La page revient avec le même billet, ou un clic tombe entre deux.",
+            "The page comes back with the same ticket, or a click falls between two.",
+        ),
+    );
+
+    pub(super) static TICKETS: &[Stage] = &[RENEWS];
+    pub(super) static TICKETS_AND_ROOMS: &[Stage] = &[BACK, RENEWS];
+}
 
 impl Stage {
+    /// The stages of the pages of a lesson's extensions, which take a browser.
+    #[cfg(feature = "browser")]
+    #[must_use]
+    pub fn extension_pages(lesson: Lesson) -> &'static [Self] {
+        match lesson {
+            Lesson::Polling | Lesson::Sse => pages::TICKETS,
+            Lesson::WebSocket | Lesson::SocketIo => pages::TICKETS_AND_ROOMS,
+        }
+    }
+
     /// The stages of a lesson's extensions.
     #[must_use]
     pub fn extensions(lesson: Lesson) -> &'static [Self] {

@@ -2,6 +2,10 @@
 //! lesson with the extension's patch has. The clauses are those of the chapter "Events".
 
 pub mod long_poll;
+#[cfg(feature = "browser")]
+pub mod page;
 pub mod resume;
 pub mod rooms;
 pub mod status;
+pub mod ticket;
+pub mod topics;
