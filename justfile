@@ -197,7 +197,7 @@ install-peers:
     -@{{ just }} npm compare/peers/bun
     -@{{ if path_exists(venv_bin) == "true" { "" } else { python + " -m venv " + venv } }}
     -@{{ venv_bin }}/pip install --quiet --require-hashes --requirement compare/peers/python/requirements.txt
-    cargo test --package compare --test contract -- --ignored peer
+    cargo test --package compare --test contract -- --include-ignored peer
 
 # Where no Chromium, Chrome or Edge is found, npm brings one, on Linux x86-64. Without it
 # what needs one says what to do.

@@ -51,17 +51,7 @@ impl Lesson {
     /// # Errors
     /// When one of them does not build.
     pub fn build(lessons: &[Self]) -> Result<()> {
-        static BUILT: Mutex<Vec<(Lesson, Result<(), String>)>> = Mutex::new(Vec::new());
-        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = |it: &&Self| built.iter().all(|(known, _)| known != *it);
-        let new: Vec<Self> = lessons.iter().filter(is_new).copied().collect();
-        if !new.is_empty() {
-            let outcome = build(&new);
-            built.extend(new.into_iter().map(|lesson| (lesson, outcome.clone())));
-        }
-        let wanted = built.iter().filter(|(lesson, _)| lessons.contains(lesson));
-        let failed = wanted.filter_map(|(_, outcome)| outcome.as_ref().err()).next();
-        failed.map_or(Ok(()), |error| bail!(error.clone()))
+        build_once(lessons.iter().map(|lesson| lesson.name().to_owned()).collect())
     }
 
     /// A command that runs the lesson's binary, built from the sources as they are now.
@@ -70,19 +60,7 @@ impl Lesson {
     /// When the lessons do not build.
     pub fn command(self) -> Result<Command> {
         Self::build(&[self])?;
-        let name = format!("{}{}", self.name(), env::consts::EXE_SUFFIX);
-        let own = env::current_exe()?;
-        // target/debug/deps/contract-… for a test, target/debug/compare for a program;
-        // from target/release/compare the lessons are in target/fast.
-        let beside =
-            if cfg!(debug_assertions) { ".".to_owned() } else { format!("../{FAST}") };
-        let found =
-            own.ancestors().skip(1).map(|folder| folder.join(&beside).join(&name));
-        let binary: Option<PathBuf> = found.into_iter().find(|path| path.is_file());
-        let binary = binary.with_context(|| format!("{name} is not beside {own:?}"))?;
-        let mut command = Command::new(binary);
-        command.env_remove("HOST").env_remove("REDIS_URL").env("PORT", "0");
-        Ok(command)
+        built(self.name())
     }
 }
 
@@ -103,12 +81,26 @@ impl ValueEnum for Lesson {
     }
 }
 
-fn build(lessons: &[Lesson]) -> Result<(), String> {
+fn build_once(binaries: Vec<String>) -> Result<()> {
+    static BUILT: Mutex<Vec<(String, Result<(), String>)>> = Mutex::new(Vec::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_new = |it: &&String| built.iter().all(|(known, _)| known != *it);
+    let new: Vec<String> = binaries.iter().filter(is_new).cloned().collect();
+    if !new.is_empty() {
+        let outcome = build(&new);
+        built.extend(new.into_iter().map(|binary| (binary, outcome.clone())));
+    }
+    let wanted = built.iter().filter(|(binary, _)| binaries.contains(binary));
+    let failed = wanted.filter_map(|(_, outcome)| outcome.as_ref().err()).next();
+    failed.map_or(Ok(()), |error| bail!(error.clone()))
+}
+
+fn build(binaries: &[String]) -> Result<(), String> {
     let mut cargo =
         Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
-    for lesson in lessons {
-        cargo.args(["--bin", lesson.name()]);
+    for binary in binaries {
+        cargo.args(["--bin", binary]);
     }
     // Without it these are the very programs that `just run` builds and starts.
     if cfg!(feature = "redis") {
@@ -119,8 +111,24 @@ fn build(lessons: &[Lesson]) -> Result<(), String> {
     }
     match cargo.args(["--workspace", "--locked"]).status() {
         Ok(status) if status.success() => Ok(()),
-        outcome => Err(format!("cannot build {lessons:?}: {outcome:?}")),
+        outcome => Err(format!("cannot build {}: {outcome:?}", binaries.join(", "))),
     }
+}
+
+/// A command that runs, on a free port, a binary that [`build_once`] has built.
+fn built(binary: &str) -> Result<Command> {
+    let name = format!("{binary}{}", env::consts::EXE_SUFFIX);
+    let own = env::current_exe()?;
+    // target/debug/deps/contract-… for a test, target/debug/compare for a program;
+    // from target/release/compare the lessons are in target/fast.
+    let beside =
+        if cfg!(debug_assertions) { ".".to_owned() } else { format!("../{FAST}") };
+    let found = own.ancestors().skip(1).map(|folder| folder.join(&beside).join(&name));
+    let binary: Option<PathBuf> = found.into_iter().find(|path| path.is_file());
+    let binary = binary.with_context(|| format!("{name} is not beside {own:?}"))?;
+    let mut command = Command::new(binary);
+    command.env_remove("HOST").env_remove("REDIS_URL").env("PORT", "0");
+    Ok(command)
 }
 
 /// What a server is written in.
@@ -128,6 +136,8 @@ fn build(lessons: &[Lesson]) -> Result<(), String> {
 pub enum Runtime {
     /// Rust: the lessons themselves.
     Rust,
+    /// Rust too, with axum, and with socketioxide on it.
+    Axum,
     /// Node.js, with `node:http`, `ws` and `socket.io`.
     Node,
     /// Bun, with `Bun.serve` and `socket.io`.
@@ -138,13 +148,15 @@ pub enum Runtime {
 
 impl Runtime {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Rust, Self::Node, Self::Bun, Self::Python];
+    pub const ALL: [Self; 5] =
+        [Self::Rust, Self::Axum, Self::Node, Self::Bun, Self::Python];
 
     /// The name as its makers write it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Rust => "Rust",
+            Self::Axum => "axum",
             Self::Node => "Node.js",
             Self::Bun => "Bun",
             Self::Python => "Python",
@@ -156,7 +168,7 @@ impl Runtime {
     pub fn program(self) -> PathBuf {
         let peers = peers();
         match self {
-            Self::Rust => "rustc".into(),
+            Self::Rust | Self::Axum => "rustc".into(),
             Self::Node => "node".into(),
             Self::Bun => peers.join("bun/node_modules/bun/bin/bun.exe"),
             Self::Python if cfg!(windows) => {
@@ -242,11 +254,11 @@ impl Subject {
 
     /// Every peer, beside the lesson that it is compared with.
     pub fn peers() -> impl Iterator<Item = Self> {
-        use Runtime::{Bun, Node, Python};
+        use Runtime::{Axum, Bun, Node, Python};
         Lesson::ALL.into_iter().flat_map(|lesson| {
             let runtimes: &[Runtime] = match lesson {
-                Lesson::Polling | Lesson::Sse => &[Node, Bun],
-                Lesson::WebSocket | Lesson::SocketIo => &[Node, Bun, Python],
+                Lesson::Polling | Lesson::Sse => &[Axum, Node, Bun],
+                Lesson::WebSocket | Lesson::SocketIo => &[Axum, Node, Bun, Python],
             };
             runtimes.iter().map(move |&runtime| Self { runtime, ..lesson.into() })
         })
@@ -262,28 +274,42 @@ impl Subject {
         format!("{name}listening on http://")
     }
 
-    /// A command that runs the server on a free port.
+    /// Whether what runs it is installed. Those in Rust need no more than this crate.
     ///
     /// # Errors
-    /// When the lessons do not build, or the peer is not installed.
-    pub fn command(self) -> Result<Command> {
-        let (folder, ending) = match self.runtime {
-            Runtime::Rust => return self.lesson.command(),
-            Runtime::Node => ("node", "mjs"),
-            Runtime::Bun => ("bun", "mjs"),
-            Runtime::Python => ("python", "py"),
-        };
-        let program = self.runtime.program();
+    /// When it is not, with what installs it.
+    pub fn installed(self) -> Result<()> {
         let installed = match self.runtime {
+            Runtime::Rust | Runtime::Axum => true,
             Runtime::Node => peers().join("node_modules").is_dir(),
-            _ => program.is_file(),
+            Runtime::Bun | Runtime::Python => self.runtime.program().is_file(),
         };
         let runtime = self.runtime.name();
         ensure!(
             installed,
             "{runtime} is not installed; `just compare --peers` does it"
         );
-        let mut command = Command::new(program);
+        Ok(())
+    }
+
+    /// A command that runs the server on a free port.
+    ///
+    /// # Errors
+    /// When what is in Rust does not build, or the peer is not installed.
+    pub fn command(self) -> Result<Command> {
+        let (folder, ending) = match self.runtime {
+            Runtime::Rust => return self.lesson.command(),
+            Runtime::Axum => {
+                let binary = |lesson| format!("axum-{lesson}");
+                build_once(Lesson::ALL.map(binary).to_vec())?;
+                return built(&binary(self.lesson));
+            }
+            Runtime::Node => ("node", "mjs"),
+            Runtime::Bun => ("bun", "mjs"),
+            Runtime::Python => ("python", "py"),
+        };
+        self.installed()?;
+        let mut command = Command::new(self.runtime.program());
         command.arg(peers().join(folder).join(format!("{}.{ending}", self.lesson)));
         command.env_remove("HOST").env("PORT", "0");
         // As both are deployed: Bun is slower without it.

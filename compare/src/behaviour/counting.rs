@@ -216,7 +216,7 @@ fn closes(lesson: Lesson, bad: Bad) -> Option<&'static str> {
 fn unseen(who: &Candidate, bad: Bad) -> bool {
     who.lesson == Lesson::SocketIo
         && match who.subject().map(|subject| subject.runtime) {
-            Some(Runtime::Rust) => false,
+            Some(Runtime::Rust | Runtime::Axum) => false,
             Some(Runtime::Node | Runtime::Bun) => bad == Bad::Twice,
             Some(Runtime::Python) | None => {
                 matches!(bad, Bad::Twice | Bad::NotJson | Bad::Nested)

@@ -69,7 +69,7 @@ pub struct Options {
     /// Instead: how many round trips a first value and a click cost
     #[arg(long)]
     network: bool,
-    /// Measures the peers in Node.js, Bun and Python too
+    /// Measures the peers too: on axum, and in Node.js, Bun and Python
     #[arg(long)]
     peers: bool,
     /// Writes all figures, and the samples behind them, to a file

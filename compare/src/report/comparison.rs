@@ -196,7 +196,8 @@ pub fn versions(peers: bool) -> BTreeMap<String, String> {
             value.map(|value| value.trim_matches([' ', '=', '"']).to_owned())
         };
         if let (Some(name), Some(version)) = (field("name"), field("version"))
-            && CRATES.contains(&name.as_str())
+            && (CRATES.contains(&name.as_str())
+                || peers && name == Runtime::Axum.name())
         {
             versions.insert(name, version);
         }

@@ -2,7 +2,7 @@
 //! only parameter.
 //!
 //! `cargo test -p compare --test contract 02-sse` runs one lesson's part, and
-//! `… --test contract -- --ignored peer` that of the peers.
+//! `… --test contract -- --include-ignored peer` that of the peers.
 
 mod attacks;
 #[path = "../common/mod.rs"]
@@ -151,15 +151,17 @@ fn alone(lesson: Lesson) -> Vec<Trial> {
 }
 
 /// What each peer does as the lessons do; those on Node.js, the lessons' twins, do all of it.
-/// `--ignored peer` runs these; a peer that is not installed is named as missing.
+/// Those that must be installed are run by `--include-ignored peer`, and named as missing
+/// when they are not.
 fn peer(subject: Subject, asked: bool) -> Vec<Trial> {
     let measured =
         |stage: &Stage| matches!(stage.needs, Needs::Nothing | Needs::Process);
     let twin = subject.runtime == Runtime::Node;
-    match subject.command() {
-        Ok(_) => {
+    let ours = subject.runtime == Runtime::Axum;
+    match subject.installed() {
+        Ok(()) => {
             let trials = stages(subject, |stage| twin || measured(stage)).into_iter();
-            trials.map(|trial| trial.with_ignored_flag(true)).collect()
+            trials.map(|trial| trial.with_ignored_flag(!ours)).collect()
         }
         Err(reason) => {
             if asked {
@@ -219,7 +221,8 @@ fn main() {
         all.extend(full_disk(lesson));
     }
     all.extend([Place::Shared, Place::Proxied].into_iter().flat_map(together));
-    all.extend(Subject::peers().flat_map(|subject| peer(subject, arguments.ignored)));
+    let asked = arguments.ignored || arguments.include_ignored;
+    all.extend(Subject::peers().flat_map(|subject| peer(subject, asked)));
     let waits = [
         "::stopped_server_blames_nobody",
         "::vanished_client_is_dropped",

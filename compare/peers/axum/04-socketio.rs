@@ -1,0 +1,71 @@
+//! Lesson 4, Socket.IO, with socketioxide on axum: no bridge. It follows socketioxide's
+//! documentation, `layer` and `extract`; settings and handlers are lesson 4's.
+
+use std::{future::ready, sync::Arc, time::Duration};
+
+use axum::Router;
+use counter::{Command, Counter, MAX_BYTES, Refusal};
+use socketioxide::{
+    SocketIo,
+    extract::{AckSender, SocketRef, State, TryData},
+};
+use tokio::sync::mpsc;
+
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Event `counter`: the newest snapshot to each socket at once, then to all after each
+/// change.
+async fn updates(
+    counter: Arc<Counter>,
+    io: SocketIo,
+    mut joined: mpsc::Receiver<SocketRef>,
+) {
+    let mut updates = counter.subscribe();
+    loop {
+        tokio::select! {
+            Some(socket) = joined.recv() => {
+                socket.volatile().emit("counter", &updates.borrow().snapshot).ok();
+            }
+            Ok(()) = updates.changed() => {
+                let snapshot = updates.borrow_and_update().snapshot;
+                io.volatile().emit("counter", &snapshot).await.ok();
+            }
+        }
+    }
+}
+
+/// Event `command`: applies it and acknowledges with the snapshot it made, or a refusal.
+/// Not `async`: futures run as tasks, which overtake each other.
+fn command(
+    TryData(argument): TryData<(Command,)>,
+    State(counter): State<Arc<Counter>>,
+    ack: AckSender,
+) -> impl Future<Output = ()> {
+    match argument {
+        Ok((command,)) => ack.send(&counter.apply(command).snapshot).ok(),
+        Err(error) => ack.send(&Refusal::new(error)).ok(),
+    };
+    ready(())
+}
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let counter = Arc::new(Counter::default());
+    let (layer, io) = SocketIo::builder()
+        .with_state(counter.clone())
+        .connect_timeout(HEARTBEAT)
+        .ping_interval(HEARTBEAT)
+        .ping_timeout(HEARTBEAT)
+        .max_buffer_size(1024)
+        .max_payload(MAX_BYTES as u64)
+        .ws_max_message_size(MAX_BYTES)
+        .ws_max_frame_size(MAX_BYTES)
+        .build_layer();
+    let (join, joined) = mpsc::channel(1024);
+    io.ns("/", async move |socket: SocketRef| {
+        socket.on("command", command);
+        join.send(socket).await.ok();
+    });
+    tokio::spawn(updates(counter, io, joined));
+    counter::serve(Router::new().layer(layer)).await
+}
