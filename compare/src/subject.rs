@@ -106,7 +106,8 @@ impl ValueEnum for Lesson {
 fn build(lessons: &[Lesson]) -> Result<(), String> {
     let mut cargo =
         Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    cargo.current_dir(root).args(["build", "--quiet"]);
     for lesson in lessons {
         cargo.args(["--bin", lesson.name()]);
     }
@@ -117,7 +118,7 @@ fn build(lessons: &[Lesson]) -> Result<(), String> {
     if !cfg!(debug_assertions) {
         cargo.args(["--profile", FAST]);
     }
-    match cargo.args(["--workspace", "--locked"]).status() {
+    match cargo.arg("--locked").status() {
         Ok(status) if status.success() => Ok(()),
         outcome => Err(format!("cannot build {lessons:?}: {outcome:?}")),
     }
