@@ -16,6 +16,8 @@ const { lang } = document.documentElement;
 const number = new Intl.NumberFormat(lang);
 const short = new Intl.NumberFormat(lang, { maximumSignificantDigits: 3 });
 const seconds = (ms) => `${short.format(ms / 1000)} s`;
+const compact = new Intl.NumberFormat(lang, { notation: "compact", maximumSignificantDigits: 3 });
+const amount = (of) => (of < 10_000 ? number : compact).format(of);
 const delay = (ms) => (ms === null ? "–" : ms < 1000 ? `${short.format(ms)} ms` : seconds(ms));
 const nameOf = (network) =>
   typeof network === "string" ? network : Object.keys(network ?? {})[0];
@@ -28,7 +30,7 @@ class Lane {
     this.article = article;
     this.list = article.querySelector(".diagram");
     this.fields = Object.fromEntries(
-      ["link", "network", "process", "value", "messages", "bytes", "connections", "delay", "made", "counted"]
+      ["link", "network", "process", "value", "messages", "bytes", "connections", "delay", "made", "fate", "counted"]
         .map((name) => [name, article.querySelector(`.${name}`)]),
     );
     this.forget();
@@ -70,15 +72,16 @@ class Lane {
     set("network", word(network));
     set("process", words[status.process]);
     set("value", status.value === null ? "–" : `${status.value}`);
-    set("messages", `${number.format(status.messages_up)} ↑ ${number.format(status.messages_down)} ↓`);
-    set("bytes", `${number.format(status.up)} ↑ ${number.format(status.down)} ↓`);
+    set("messages", `${amount(status.messages_up)} ↑ ${amount(status.messages_down)} ↓`);
+    set("bytes", `${amount(status.up)} ↑ ${amount(status.down)} ↓`);
     set("connections", number.format(status.connections));
     set("delay", delay(status.delay));
     const open = [
       status.waiting ? `${status.waiting} ${words.waiting}` : "",
       status.given_up ? `${status.given_up} ${words.givenUp}` : "",
     ].filter(Boolean).join(", ");
-    set("made", `${number.format(status.clicks)}${open ? ` (${open})` : ""}`);
+    set("made", number.format(status.clicks));
+    set("fate", open);
     set("counted", number.format(status.counted));
     press(this.article, [this]);
     press(document.querySelector(".all"), lanes);
@@ -266,9 +269,9 @@ document.addEventListener("click", ({ target }) => {
   const button = target.closest("button[data-do]");
   if (!button) return;
   const what = JSON.parse(button.dataset.do);
-  const amount = button.nextElementSibling?.querySelector("input")?.valueAsNumber;
-  if (what.every === 0) what.every = amount || 500;
-  if (what.network?.slow === 0) what.network.slow = amount || 0;
+  const asked = button.nextElementSibling?.querySelector("input")?.valueAsNumber;
+  if (what.every === 0) what.every = asked || 500;
+  if (what.network?.slow === 0) what.network.slow = asked || 0;
   const lane = button.closest("[data-lane]")?.dataset.lane;
   order(what, lane ? [lane] : []);
 });
@@ -304,7 +307,7 @@ function showTour({ step, over, lanes: seen }) {
     button.disabled = !over;
   }
   article.dataset.over = over;
-  article.querySelector(".seen").hidden = !over;
+  for (const seen of article.querySelectorAll(".seen")) seen.hidden = !over;
   if (!over) return;
   const rows = article.dataset.facts.split(" ").map((fact) => {
     const row = document.createElement("tr");
@@ -416,6 +419,9 @@ function drawing() {
   }
   return new XMLSerializer().serializeToString(svg);
 }
+
+// A phone has no room for what is for all four, above them.
+if (matchMedia("(max-width: 40rem)").matches) document.querySelector(".all").open = false;
 
 watch(lost);
 follow();

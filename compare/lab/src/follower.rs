@@ -13,6 +13,7 @@ use compare::{
     client::{Late, connect_by_polling, is_refused_upgrade, patient},
     connect,
 };
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde_json::json;
 use tokio::{
     pin,
@@ -31,9 +32,12 @@ const ACKNOWLEDGEMENT: Duration = Duration::from_secs(3);
 /// How often lesson 1 asks.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// How many requests a browser has under way with one server over HTTP/1.1: six, of which the
+/// event stream is one.
+const REQUESTS: usize = 5;
+
 /// A click on its way.
 pub struct Click {
-    made: Instant,
     kind: String,
     id: u64,
 }
@@ -41,7 +45,7 @@ pub struct Click {
 impl Click {
     /// One that is made now.
     pub fn new(kind: &str) -> Self {
-        Self { made: Instant::now(), kind: kind.to_owned(), id: fastrand::u64(..) }
+        Self { kind: kind.to_owned(), id: fastrand::u64(..) }
     }
 
     fn command(&self) -> String {
@@ -60,8 +64,14 @@ type Clicks = UnboundedReceiver<Click>;
 /// Follows the counter at `target` for ever, and sends the clicks.
 pub async fn follow(target: Target, screen: Arc<Screen>, clicks: Clicks) {
     match target.lesson {
-        Lesson::Polling | Lesson::Sse => {
-            tokio::join!(watch(target, &screen), post(target, &screen, clicks));
+        Lesson::Polling => {
+            tokio::join!(watch(target, &screen), post(target, &screen, clicks, 1));
+        }
+        Lesson::Sse => {
+            tokio::join!(
+                watch(target, &screen),
+                post(target, &screen, clicks, REQUESTS)
+            );
         }
         Lesson::WebSocket => talk(target, &screen, clicks).await,
         Lesson::SocketIo => insist(target, &screen, clicks).await,
@@ -116,22 +126,33 @@ async fn watch(target: Target, screen: &Screen) {
     }
 }
 
-/// Sends each click as a request. One that fails is not sent again.
-async fn post(target: Target, screen: &Screen, mut clicks: Clicks) {
+/// Sends each click as a request, no more of them at once than this. One that fails is not
+/// sent again.
+async fn post(target: Target, screen: &Screen, mut clicks: Clicks, at_once: usize) {
     // It sends what lesson 1 sends, and does not ask.
     let target = Target::new(Lesson::Polling, target.address);
-    let mut client = None;
-    while let Some(click) = clicks.recv().await {
-        let limit = ANSWER.saturating_sub(click.made.elapsed());
-        let sent = async {
-            let sender = match &mut client {
-                Some(sender) => sender,
-                None => client.insert(connect(target).await?),
-            };
-            sender.send_text(click.command()).await
-        };
-        let sent: Result<()> = patient(limit, sent).await;
-        screen.settled(sent.is_ok());
+    let mut idle: Vec<Box<dyn Client>> = Vec::new();
+    let mut sending = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(click) = clicks.recv(), if sending.len() < at_once => {
+                let sender = idle.pop();
+                sending.push(async move {
+                    let mut sender = match sender {
+                        Some(sender) => sender,
+                        None => connect(target).await?,
+                    };
+                    patient(ANSWER, sender.send_text(click.command())).await?;
+                    Ok(sender)
+                });
+            }
+            Some(sent) = sending.next() => {
+                let sent: Result<_> = sent;
+                screen.settled(sent.is_ok());
+                idle.extend(sent);
+            }
+            else => return,
+        }
     }
 }
 

@@ -9,14 +9,15 @@ use std::{
 
 use anyhow::Result;
 use compare::{
-    Lesson,
+    Lesson, chromium,
     drills::{Drill, Teller},
 };
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::json;
 use tokio::{
-    task::{AbortHandle, JoinSet},
+    runtime::Handle,
+    task::{AbortHandle, JoinSet, block_in_place},
     time::{MissedTickBehavior, interval},
 };
 
@@ -39,6 +40,9 @@ pub struct Lab {
     /// What the page is told.
     pub journal: Journal,
     played: Mutex<Played>,
+    /// Where things are done that go on when their request has been answered, or that may
+    /// block: the web server's threads know neither.
+    pub runtime: Handle,
     /// What goes on beside the lanes.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -70,7 +74,7 @@ impl Lab {
     /// # Errors
     /// When a lesson does not build or start, or no port can be opened.
     pub async fn open(ip: IpAddr) -> Result<Arc<Self>> {
-        tokio::task::block_in_place(|| Lesson::build(&Lesson::ALL))?;
+        block_in_place(|| Lesson::build(&Lesson::ALL))?;
         let mut lanes = Vec::new();
         for lesson in Lesson::ALL {
             lanes.push(Lane::open(lesson, ip).await?);
@@ -80,6 +84,7 @@ impl Lab {
             ip,
             journal: Journal::default(),
             played: Mutex::default(),
+            runtime: Handle::current(),
             tasks: Mutex::default(),
         });
         let telling = lab.clone();
@@ -151,7 +156,11 @@ impl Lab {
         let tell = Teller::to(move |at, step| {
             said(&|it| it.steps.push((at.as_secs_f32(), step.to_owned())));
         });
-        match drill.run(lesson, tell).await {
+        let run = async {
+            block_in_place(chromium::install)?;
+            drill.run(lesson, tell).await
+        };
+        match run.await {
             Ok(verdict) => write(&|it| it.verdict = Some(verdict.text().into())),
             Err(error) => write(&|it| it.failed = Some(format!("{error:#}"))),
         }

@@ -17,6 +17,7 @@ use compare::{
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use shared::Refusal;
+use tokio::task::JoinError;
 
 use crate::{lab::Lab, lane::Lane, tour::Step};
 
@@ -125,7 +126,11 @@ const SHORTEST: u64 = 20;
 /// `POST /do`: does what is asked, and answers when it is done, or when it goes on.
 pub async fn give(Json(order): Json<Order>, lab: Data<Lab>) -> impl Responder {
     let lab = lab.into_inner();
-    match order.obey(&lab).await {
+    let obeying = lab.clone();
+    let obeyed = lab.runtime.spawn(async move { order.obey(&obeying).await }).await;
+    let failed =
+        |error: JoinError| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+    match obeyed.map_err(failed).flatten() {
         Ok(()) => HttpResponse::NoContent().finish(),
         Err((status, reason)) => HttpResponse::build(status).json(Refusal::new(reason)),
     }

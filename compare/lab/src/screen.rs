@@ -22,6 +22,9 @@ pub const ROWS: usize = 60;
 /// How much of a message's text is kept: a page's style sheet is longer.
 const MOST: usize = 2000;
 
+/// How many clicks are remembered until their number is shown.
+const AWAITED: usize = 1000;
+
 /// How the client that follows the counter is connected.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,7 +80,7 @@ pub struct Status {
     pub up: u64,
     /// Bytes to clients.
     pub down: u64,
-    /// From the last click to the next number, in ms.
+    /// From the last click whose number is shown until it was, in ms, if nobody else clicks.
     pub delay: Option<f64>,
     /// Clicks made here.
     pub clicks: u64,
@@ -122,8 +125,9 @@ struct Shown {
     last: u64,
     /// The version that the client shows.
     shown: Option<u64>,
-    /// When the click was made whose number is waited for.
-    clicked: Option<Instant>,
+    /// When the clicks were made whose numbers are waited for, and the version that the
+    /// counter has with each, if nobody else clicks.
+    awaited: VecDeque<(Instant, u64)>,
     /// The version that the server counted last.
     version: u64,
 }
@@ -187,19 +191,32 @@ impl Screen {
     pub fn show(&self, snapshot: Snapshot) {
         let mut shown = lock(&self.0);
         shown.status.value = Some(snapshot.value);
-        if shown.shown != Some(snapshot.version) {
-            shown.shown = Some(snapshot.version);
+        let version = snapshot.version;
+        let before = shown.shown.replace(version);
+        if before != Some(version) {
             shown.status.numbers += 1;
-            if let Some(clicked) = shown.clicked.take() {
-                shown.status.delay = Some(milliseconds(clicked.elapsed()));
+        }
+        if before.is_some_and(|before| version < before) {
+            // The server has started again.
+            for (awaited, next) in shown.awaited.iter_mut().zip(version + 1..) {
+                awaited.1 = next;
             }
+        }
+        while let Some((clicked, _)) = shown.awaited.pop_front_if(|it| it.1 <= version)
+        {
+            shown.status.delay = Some(milliseconds(clicked.elapsed()));
         }
     }
 
     /// A click was made.
     pub fn clicked(&self) {
         let mut shown = lock(&self.0);
-        shown.clicked.get_or_insert_with(Instant::now);
+        let last =
+            shown.awaited.back().map_or(shown.shown.unwrap_or_default(), |it| it.1);
+        shown.awaited.push_back((Instant::now(), last + 1));
+        if shown.awaited.len() > AWAITED {
+            shown.awaited.pop_front();
+        }
         shown.status.clicks += 1;
         shown.status.waiting += 1;
     }
@@ -210,7 +227,10 @@ impl Screen {
         shown.status.waiting = shown.status.waiting.saturating_sub(1);
         if !well {
             shown.status.given_up += 1;
-            shown.clicked = None;
+            shown.awaited.pop_front();
+            for awaited in &mut shown.awaited {
+                awaited.1 = awaited.1.saturating_sub(1);
+            }
         }
     }
 
@@ -238,7 +258,7 @@ impl Screen {
         status.counted = 0;
         status.numbers = 0;
         status.losses = 0;
-        shown.clicked = None;
+        shown.awaited.clear();
     }
 }
 

@@ -92,11 +92,14 @@ impl Verdict {
     }
 }
 
+/// Is told each step, and how long after the beginning it was.
+type Listener = Arc<dyn Fn(Duration, &str) + Send + Sync>;
+
 /// Says what a drill does while it does it.
 #[derive(Clone)]
 pub struct Teller {
     started: Instant,
-    listener: Arc<dyn Fn(Duration, &str) + Send + Sync>,
+    listener: Listener,
 }
 
 impl Teller {
