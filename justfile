@@ -76,6 +76,11 @@ solution NAME *OPTIONS:
 grade *OPTIONS: (client "04-socketio") (npm "compare/peers")
     @cargo run --quiet --bin compare -- grade {{ OPTIONS }}
 
+# See the four lessons on one screen, and disturb them; `just HOST=0.0.0.0 lab` for phones
+[group('follow the course')]
+lab: (client "04-socketio")
+    cargo run --package lab
+
 # Do to a lesson what networks do, step by step, such as `just drill freeze 04-socketio`
 [group('follow the course')]
 drill NAME LESSON: (client LESSON) (browser "--quiet")
@@ -122,7 +127,7 @@ test: (npm "04-socketio") (npm "compare") (npm "compare/peers") (npm "docs") (br
 # Run the tests that need no browser
 [group('work on it')]
 test-quick: (npm "04-socketio")
-    cargo test --workspace --locked --lib --bins --features shared/redis
+    cargo test --locked --lib --bins --features shared/redis
     cargo test --package compare --locked --test contract
 
 # Write code and output into the pages of the book as they are now
@@ -139,7 +144,7 @@ doc:
 [group('work on it')]
 lint:
     cargo fmt --all --check
-    cargo clippy --workspace --locked -- --deny warnings
+    cargo clippy --locked -- --deny warnings
     cargo clippy --workspace --all-targets --locked -- --deny warnings
     cargo clippy --workspace --all-targets --locked --all-features -- --deny warnings
 

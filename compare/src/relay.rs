@@ -2,7 +2,7 @@
 //! throttle, and hold back like a careless proxy. It counts every byte, and can show them.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -109,7 +109,19 @@ impl Relay {
     /// # Errors
     /// When no port can be opened.
     pub async fn start(server: SocketAddr, tap: Option<Tap>) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), server, tap).await
+    }
+
+    /// The same, on a free port of this address: 0.0.0.0 opens it to the network.
+    ///
+    /// # Errors
+    /// When no port can be opened.
+    pub async fn start_on(
+        ip: IpAddr,
+        server: SocketAddr,
+        tap: Option<Tap>,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let (network, watched) = watch::channel(Network::Good);
         let traffic = Arc::<Traffic>::default();

@@ -98,7 +98,8 @@ fn build_once(binaries: Vec<String>) -> Result<()> {
 fn build(binaries: &[String]) -> Result<(), String> {
     let mut cargo =
         Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet"]);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    cargo.current_dir(root).args(["build", "--quiet"]);
     for binary in binaries {
         cargo.args(["--bin", binary]);
     }
@@ -109,7 +110,7 @@ fn build(binaries: &[String]) -> Result<(), String> {
     if !cfg!(debug_assertions) {
         cargo.args(["--profile", FAST]);
     }
-    match cargo.args(["--workspace", "--locked"]).status() {
+    match cargo.arg("--locked").status() {
         Ok(status) if status.success() => Ok(()),
         outcome => Err(format!("cannot build {}: {outcome:?}", binaries.join(", "))),
     }

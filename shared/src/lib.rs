@@ -24,4 +24,4 @@ pub use guard::guard;
 pub use http::http_rules;
 pub use model::{Action, Command, MAX_BYTES, Refusal, Snapshot};
 pub use page::{Visit, files, html, npm_script};
-pub use server::run;
+pub use server::{listen, run, serve, terminated};

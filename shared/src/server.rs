@@ -81,9 +81,33 @@ where
         share(&counter, &url).await.unwrap_or_else(|reason| refuse(reason));
     }
     let listener = listen(port).unwrap_or_else(|reason| refuse(reason));
+    serve(server, lesson, listener, move || counter.close()).await
+}
+
+/// Serves what has a page until Ctrl-C or SIGTERM, at `listener`, whose address it prints
+/// as the first line of the output. `stop` ends the streams that would never end.
+///
+/// # Errors
+/// What the server meets.
+pub async fn serve<F, I, S, B>(
+    server: HttpServer<F, I, S, B>,
+    name: &str,
+    listener: TcpListener,
+    stop: impl FnOnce() + Send + 'static,
+) -> io::Result<()>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: actix_service::IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error>,
+    S::InitError: Debug,
+    S::Response: Into<Response<B>>,
+    <S::Service as Service<Request>>::Future: 'static,
+    B: MessageBody + 'static,
+{
     let address = listener.local_addr()?;
-    // On a full disk or a closed pipe the line is lost, and the lesson goes on.
-    writeln!(io::stdout(), "{lesson} listening on http://{address}").ok();
+    // On a full disk or a closed pipe the line is lost, and the server goes on.
+    writeln!(io::stdout(), "{name} listening on http://{address}").ok();
     server
         // Two small messages in a row: the second must not wait until the first is
         // acknowledged (Nagle's algorithm, RFC 896).
@@ -93,7 +117,7 @@ where
         .h1_allow_half_closed(false)
         .shutdown_signal(async move {
             terminated().await;
-            counter.close();
+            stop();
         })
         .shutdown_timeout(1)
         .listen(listener)?
@@ -101,7 +125,11 @@ where
         .await
 }
 
-fn listen(port: u16) -> Result<TcpListener, String> {
+/// Listens on `HOST` and `PORT`, as [`run`] does.
+///
+/// # Errors
+/// One line that says why not, and how to choose another port.
+pub fn listen(port: u16) -> Result<TcpListener, String> {
     let address = settings(port)?;
     bind(address).map_err(|error| explain(address, &error))
 }
@@ -151,8 +179,9 @@ fn explain(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
+/// Waits for Ctrl-C or SIGTERM.
 #[cfg(unix)]
-async fn terminated() {
+pub async fn terminated() {
     let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate())
     else {
         return ctrl_c().await;
@@ -163,8 +192,9 @@ async fn terminated() {
     }
 }
 
+/// Waits for Ctrl-C.
 #[cfg(not(unix))]
-async fn terminated() {
+pub async fn terminated() {
     ctrl_c().await;
 }
 

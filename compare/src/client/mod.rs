@@ -44,8 +44,21 @@ pub trait Client: Send {
         self.send_text(json!({ "type": kind }).to_string()).await
     }
 
+    /// The next sign of life: a snapshot, or nothing when it was a heartbeat, or the answer
+    /// that nothing has changed. Waits as long as it takes; to drop it loses nothing.
+    async fn hear(&mut self) -> Result<Option<Snapshot>>;
+
     /// The next snapshot that the server sends.
-    async fn next(&mut self) -> Result<Snapshot>;
+    async fn next(&mut self) -> Result<Snapshot> {
+        let next = async {
+            loop {
+                if let Some(snapshot) = self.hear().await? {
+                    return Ok(snapshot);
+                }
+            }
+        };
+        limited("snapshot", next).await?
+    }
 
     /// Sends a bad input and waits for what becomes of it.
     async fn send_bad(&mut self, bad: Bad) -> Result<Outcome>;
@@ -65,6 +78,21 @@ pub async fn connect(target: Target) -> Result<Box<dyn Client>> {
         Lesson::WebSocket => Box::new(Frames::connect(target).await?),
         Lesson::SocketIo => Box::new(Packets::connect(target).await?),
     })
+}
+
+/// Connects to lesson 4 without a WebSocket, as its page does where a proxy refuses it.
+///
+/// # Errors
+/// When the server does not answer as Engine.IO's protocol wants.
+pub async fn connect_by_polling(target: Target) -> Result<Box<dyn Client>> {
+    Ok(Box::new(Packets::connect_by_polling(target).await?))
+}
+
+/// Whether an attempt to connect failed because no `101 Switching Protocols` came.
+#[must_use]
+pub fn is_refused_upgrade(error: &anyhow::Error) -> bool {
+    use tokio_tungstenite::tungstenite::Error;
+    matches!(error.downcast_ref(), Some(Error::Http(_)))
 }
 
 tokio::task_local! {

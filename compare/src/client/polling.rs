@@ -86,28 +86,35 @@ impl Client for Polling {
         self.post.command(command).await
     }
 
+    async fn hear(&mut self) -> Result<Option<Snapshot>> {
+        let mut request = self.post.http.get(&self.post.url);
+        if let Some(etag) = &self.etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        if status == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        let etag = response.headers().get(header::ETAG).cloned();
+        let text = response.text().await?;
+        expect_status(StatusCode::OK, status, &text)?;
+        let snapshot = Snapshot::read(&text)?;
+        self.etag = etag;
+        if let Some(newest) = &mut self.newest {
+            if snapshot.version < *newest {
+                return Ok(None);
+            }
+            *newest = snapshot.version;
+        }
+        Ok(Some(snapshot))
+    }
+
     async fn next(&mut self) -> Result<Snapshot> {
         let changed = async {
             loop {
-                let mut request = self.post.http.get(&self.post.url);
-                if let Some(etag) = &self.etag {
-                    request = request.header(header::IF_NONE_MATCH, etag);
-                }
-                let response = request.send().await?;
-                let status = response.status();
-                if status != StatusCode::NOT_MODIFIED {
-                    self.etag = response.headers().get(header::ETAG).cloned();
-                    let text = response.text().await?;
-                    expect_status(StatusCode::OK, status, &text)?;
-                    let snapshot = Snapshot::read(&text)?;
-                    match &mut self.newest {
-                        Some(newest) if snapshot.version < *newest => {}
-                        Some(newest) => {
-                            *newest = snapshot.version;
-                            return Ok(snapshot);
-                        }
-                        None => return Ok(snapshot),
-                    }
+                if let Some(snapshot) = self.hear().await? {
+                    return Ok(snapshot);
                 }
                 sleep(self.every).await;
             }

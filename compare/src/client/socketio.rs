@@ -1,4 +1,5 @@
-//! Socket.IO protocol 5 over Engine.IO protocol 4, on a WebSocket from the start.
+//! Socket.IO protocol 5 over Engine.IO protocol 4, on a WebSocket from the start, or on HTTP
+//! long-polling alone.
 //!
 //! A packet begins with a digit for Engine.IO (0 open, 1 close, 2 ping, 3 pong, 4 message);
 //! a message with another for Socket.IO (0 connect, 1 disconnect, 2 event, 3 ack, 4 error,
@@ -6,10 +7,11 @@
 
 use std::collections::VecDeque;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 use super::{
@@ -18,6 +20,9 @@ use super::{
 };
 use crate::{Bad, Outcome, Snapshot, Target, contract::Broken};
 
+/// The server's heartbeat (Engine.IO protocol 4, "Heartbeat").
+const PING: &str = "2";
+
 /// A command as an event that asks for the acknowledgement `id` (Socket.IO protocol 5,
 /// "Event").
 pub fn event(id: u64, command: &str) -> String {
@@ -25,8 +30,61 @@ pub fn event(id: u64, command: &str) -> String {
     format!(r#"42{id}["command"{comma}{command}]"#)
 }
 
+/// What carries the packets.
+enum Way {
+    Frames(Box<WebSocket>),
+    Polls(Polls),
+}
+
+/// Packets over requests: one waits for what the server sends, one carries each that is sent.
+struct Polls {
+    http: reqwest::Client,
+    url: String,
+    received: mpsc::Receiver<String>,
+    /// Asks again and again: an answer must not be lost because nobody waits for it now.
+    _asking: JoinSet<()>,
+}
+
+impl Polls {
+    async fn open(target: Target) -> Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let url = target.url("/socket.io/?EIO=4&transport=polling");
+        let opened = limited("open packet", ask(&http, &url)).await??;
+        let open = opened.strip_prefix('0').context("no open packet")?;
+        let open: Value = serde_json::from_str(open)?;
+        let url = format!("{url}&sid={}", open["sid"].as_str().context("no sid")?);
+        let (sender, received) = mpsc::channel(1024);
+        let (asker, address) = (http.clone(), url.clone());
+        let mut asking = JoinSet::new();
+        asking.spawn(async move {
+            while let Ok(packets) = ask(&asker, &address).await {
+                for packet in packets.split('\u{1e}') {
+                    if sender.send(packet.to_owned()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Self { http, url, received, _asking: asking })
+    }
+
+    async fn read(&mut self) -> Result<String> {
+        self.received.recv().await.context("connection lost")
+    }
+
+    async fn write(&self, packet: &str) -> Result<()> {
+        let request = self.http.post(&self.url).body(packet.to_owned());
+        limited("answer", request.send()).await??.error_for_status()?;
+        Ok(())
+    }
+}
+
+async fn ask(http: &reqwest::Client, url: &str) -> Result<String> {
+    Ok(http.get(url).send().await?.error_for_status()?.text().await?)
+}
+
 pub(super) struct Packets {
-    socket: WebSocket,
+    way: Way,
     acks: u64,
     early: VecDeque<Snapshot>,
     /// How the connection ended.
@@ -43,9 +101,23 @@ impl Packets {
         let query = "EIO=4&transport=websocket";
         let url = format!("ws://{}/socket.io/?{query}", target.address);
         let (socket, _) = limited("handshake", connect_async(url)).await??;
-        let mut client = Self { socket, acks: 0, early: VecDeque::new(), end: "" };
+        let mut client = Self::over(Way::Frames(Box::new(socket)));
         let open = limited("open packet", client.packet()).await??.context("closed")?;
         ensure!(open.starts_with('0'), "{open}");
+        client.join(auth).await
+    }
+
+    /// Over HTTP alone (Engine.IO protocol 4, "HTTP long-polling").
+    pub(super) async fn connect_by_polling(target: Target) -> Result<Self> {
+        Self::over(Way::Polls(Polls::open(target).await?)).join("").await
+    }
+
+    fn over(way: Way) -> Self {
+        Self { way, acks: 0, early: VecDeque::new(), end: "" }
+    }
+
+    async fn join(self, auth: &str) -> Result<Self> {
+        let mut client = self;
         client.write(&format!("40{auth}")).await?;
         let connected = limited("connect packet", client.packet()).await??;
         let connected = connected.context("closed")?;
@@ -54,15 +126,51 @@ impl Packets {
     }
 
     pub(super) async fn write(&mut self, packet: &str) -> Result<()> {
-        Ok(self.socket.send(Message::text(packet)).await?)
+        match &mut self.way {
+            Way::Frames(socket) => Ok(socket.send(Message::text(packet)).await?),
+            Way::Polls(polls) => polls.write(packet).await,
+        }
+    }
+
+    /// Sends what is no packet.
+    async fn write_raw(&mut self, message: Message) -> Result<()> {
+        match &mut self.way {
+            Way::Frames(socket) => Ok(socket.send(message).await?),
+            Way::Polls(_) => bail!("no frame can be sent by long polling"),
+        }
     }
 
     /// The next packet that is not a heartbeat; nothing when the server has closed.
     pub(super) async fn packet(&mut self) -> Result<Option<String>> {
         loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Text(text))) if text == "2" => self.write("3").await?,
-                Some(Ok(Message::Text(text))) => return Ok(Some(text.to_string())),
+            match self.sign().await? {
+                Some(packet) if packet == PING => {}
+                packet => return Ok(packet),
+            }
+        }
+    }
+
+    /// The next packet, a heartbeat included, which is answered; nothing when the server has
+    /// closed.
+    async fn sign(&mut self) -> Result<Option<String>> {
+        let socket = match &mut self.way {
+            Way::Frames(socket) => socket,
+            Way::Polls(polls) => {
+                let packet = polls.read().await?;
+                if packet == PING {
+                    self.write("3").await?;
+                }
+                return Ok(Some(packet));
+            }
+        };
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    if text == PING {
+                        socket.send(Message::text("3")).await?;
+                    }
+                    return Ok(Some(text.to_string()));
+                }
                 Some(Ok(Message::Close(_))) => self.end = "close frame",
                 Some(Ok(_)) => {}
                 Some(Err(_)) if self.end.is_empty() => {
@@ -118,19 +226,11 @@ impl Client for Packets {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Snapshot> {
+    async fn hear(&mut self) -> Result<Option<Snapshot>> {
         if let Some(snapshot) = self.early.pop_front() {
-            return Ok(snapshot);
+            return Ok(Some(snapshot));
         }
-        let next = async {
-            loop {
-                let packet = self.packet().await?.context("closed")?;
-                if let Some(snapshot) = snapshot(&packet)? {
-                    return Ok(snapshot);
-                }
-            }
-        };
-        limited("snapshot", next).await?
+        snapshot(&self.sign().await?.context("closed")?)
     }
 
     async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {
@@ -140,12 +240,12 @@ impl Client for Packets {
                 self.acks += 1;
                 let placeholder = r#"{"_placeholder":true,"num":0}"#;
                 self.write(&format!(r#"451-{id}["command",{placeholder}]"#)).await?;
-                self.socket.send(Message::binary(bad.bytes())).await?;
+                self.write_raw(Message::binary(bad.bytes())).await?;
                 self.ack(id).await?
             }
             (_, Ok(text)) => self.emit(&text).await?,
             (_, Err(error)) => {
-                self.socket.send(raw_text(error.into_bytes())).await?;
+                self.write_raw(raw_text(error.into_bytes())).await?;
                 self.ack(self.acks).await?
             }
         };

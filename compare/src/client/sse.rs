@@ -54,17 +54,13 @@ impl Client for Events {
         self.post.command(command).await
     }
 
-    async fn next(&mut self) -> Result<Snapshot> {
-        let next = async {
-            loop {
-                let event = self.event().await?.context("end of the stream")?;
-                // A heartbeat is an event of its own name.
-                if let (Some(data), None) = (event.data, event.event) {
-                    return Snapshot::read(&data);
-                }
-            }
-        };
-        limited("event", next).await?
+    async fn hear(&mut self) -> Result<Option<Snapshot>> {
+        let event = self.event().await?.context("end of the stream")?;
+        // A heartbeat is an event of its own name.
+        match (event.data, event.event) {
+            (Some(data), None) => Snapshot::read(&data).map(Some),
+            _ => Ok(None),
+        }
     }
 
     async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {

@@ -51,20 +51,15 @@ impl Client for Frames {
         Ok(self.socket.send(Message::text(command)).await?)
     }
 
-    async fn next(&mut self) -> Result<Snapshot> {
+    async fn hear(&mut self) -> Result<Option<Snapshot>> {
         if let Some(snapshot) = self.early.pop_front() {
-            return Ok(snapshot);
+            return Ok(Some(snapshot));
         }
-        let snapshot = async {
-            loop {
-                match self.frame().await? {
-                    Message::Text(text) => return Snapshot::read(&text),
-                    Message::Ping(_) | Message::Pong(_) => {}
-                    other => bail!("unexpected {other:?}"),
-                }
-            }
-        };
-        limited("snapshot", snapshot).await?
+        match self.frame().await? {
+            Message::Text(text) => Snapshot::read(&text).map(Some),
+            Message::Ping(_) | Message::Pong(_) => Ok(None),
+            other => bail!("unexpected {other:?}"),
+        }
     }
 
     async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {

@@ -22,7 +22,7 @@ struct Page {
 }
 
 impl Page {
-    async fn open(subject: Subject, network: Network, tell: Teller) -> Result<Self> {
+    async fn open(subject: Subject, network: Network, tell: &Teller) -> Result<Self> {
         let running = Running::start(subject)?;
         let target = running.target();
         let relay = Relay::start(target.address, None).await?;
@@ -35,7 +35,7 @@ impl Page {
     }
 
     /// Whether changes arrive on the page within 15 s.
-    async fn what_arrives(&self, tell: Teller) -> Result<Verdict> {
+    async fn what_arrives(&self, tell: &Teller) -> Result<Verdict> {
         let mut other = connect(self.running.target()).await?;
         let shown = async {
             loop {
@@ -58,7 +58,7 @@ impl Page {
     }
 
     /// Waits until the page shows `value` and says that it is connected.
-    async fn right_again(&self, value: i64, tell: Teller) -> Result<()> {
+    async fn right_again(&self, value: i64, tell: &Teller) -> Result<()> {
         let shown = Instant::now();
         self.view.tab.shows(value).await?;
         self.view.tab.is_live().await?;
@@ -83,7 +83,7 @@ impl View {
         Ok(Self { tab, window })
     }
 
-    async fn click(&self, times: u64, tell: Teller) -> Result<()> {
+    async fn click(&self, times: u64, tell: &Teller) -> Result<()> {
         for _ in 0..times {
             self.tab.click("increment").await?;
         }
@@ -105,7 +105,7 @@ impl View {
     }
 
     /// What became of `clicks` clicks, of which the counter knows `counted`.
-    async fn fate(&self, clicks: u64, counted: u64, tell: Teller) -> Result<Verdict> {
+    async fn fate(&self, clicks: u64, counted: u64, tell: &Teller) -> Result<Verdict> {
         let said = self.text("notice").await?;
         tell.say(&format!(
             "{counted} of {clicks} clicks count; the page says {said:?}"
@@ -128,8 +128,8 @@ pub(super) async fn state(running: &Running) -> Result<Snapshot> {
 }
 
 pub(super) async fn restart(subject: Subject, tell: Teller) -> Result<Verdict> {
-    let mut page = Page::open(subject, Network::Good, tell).await?;
-    page.view.click(1, tell).await?;
+    let mut page = Page::open(subject, Network::Good, &tell).await?;
+    page.view.click(1, &tell).await?;
     page.view.tab.shows(1).await?;
     let Running::Alone(server) = &mut page.running else {
         bail!("one lesson is killed")
@@ -138,18 +138,18 @@ pub(super) async fn restart(subject: Subject, tell: Teller) -> Result<Verdict> {
     server.kill()?;
     tell.say("the server is killed");
     page.view.tab.is_lost(LIMIT).await?;
-    page.view.click(3, tell).await?;
+    page.view.click(3, &tell).await?;
     sleep(Duration::from_secs(2)).await;
     page.running = Running::Alone(Server::start_again(subject, address)?);
     tell.say("the server runs again, and counts from zero");
     page.view.settled().await?;
     let counted = state(&page.running).await?.version;
     page.view.tab.shows(counted.try_into()?).await?;
-    page.view.fate(3, counted, tell).await
+    page.view.fate(3, counted, &tell).await
 }
 
 /// Two instances behind nginx, and their page open in a browser.
-async fn behind_nginx(lesson: Lesson, tell: Teller) -> Result<(Cluster, View)> {
+async fn behind_nginx(lesson: Lesson, tell: &Teller) -> Result<(Cluster, View)> {
     let cluster = Cluster::start(lesson, 2)?.with_nginx()?;
     let view = View::open(cluster.target()).await?;
     tell.say(&format!(
@@ -161,14 +161,14 @@ async fn behind_nginx(lesson: Lesson, tell: Teller) -> Result<(Cluster, View)> {
 }
 
 pub(super) async fn instance(lesson: Lesson, tell: Teller) -> Result<Verdict> {
-    let (mut cluster, view) = behind_nginx(lesson, tell).await?;
+    let (mut cluster, view) = behind_nginx(lesson, &tell).await?;
     for (killed, name) in ["first", "second"].into_iter().enumerate() {
         cluster.instances[killed].kill()?;
         tell.say(&format!("the {name} instance is killed"));
         // Until a page that was connected to it has noticed.
         sleep(Duration::from_secs(3)).await;
         view.settled().await?;
-        view.click(3, tell).await?;
+        view.click(3, &tell).await?;
         view.settled().await?;
         let address = cluster.instances[killed].target().address;
         cluster.instances[killed] = cluster.redis.instance_at(lesson, address)?;
@@ -176,49 +176,49 @@ pub(super) async fn instance(lesson: Lesson, tell: Teller) -> Result<Verdict> {
     }
     let counted = cluster.redis.counter()?.version;
     view.tab.shows(counted.try_into()?).await?;
-    let fate = view.fate(6, counted - 1, tell).await?;
+    let fate = view.fate(6, counted - 1, &tell).await?;
     // One of the two was always there.
     ensure!(fate == Verdict::CountsOnce, "{fate:?}: {:?}", view.text("notice").await?);
     Ok(fate)
 }
 
 pub(super) async fn redis(lesson: Lesson, tell: Teller) -> Result<Verdict> {
-    let (mut cluster, view) = behind_nginx(lesson, tell).await?;
+    let (mut cluster, view) = behind_nginx(lesson, &tell).await?;
     cluster.redis.kill();
     tell.say("Redis is killed");
     let stale = "document.querySelector('#status').dataset.state === 'stale'";
     view.tab.until(LIMIT, stale).await?;
     tell.say(&format!("the page says {:?}", view.text("status").await?));
-    view.click(3, tell).await?;
+    view.click(3, &tell).await?;
     sleep(Duration::from_secs(2)).await;
     cluster.redis.start_again()?;
     tell.say("Redis runs again, and is empty");
     view.settled().await?;
     let counted = cluster.redis.counter()?.version;
     view.tab.shows(counted.try_into()?).await?;
-    view.fate(3, counted, tell).await
+    view.fate(3, counted, &tell).await
 }
 
 pub(super) async fn cut(subject: Subject, tell: Teller) -> Result<Verdict> {
-    let page = Page::open(subject, Network::Good, tell).await?;
+    let page = Page::open(subject, Network::Good, &tell).await?;
     page.relay.set(Network::Down);
     tell.say("the network is cut");
     page.view.tab.is_lost(LIMIT).await?;
-    page.view.click(5, tell).await?;
+    page.view.click(5, &tell).await?;
     sleep(Duration::from_secs(3)).await;
     page.relay.set(Network::Good);
     tell.say("the network is back");
     page.view.settled().await?;
     let counted = state(&page.running).await?.version;
     page.view.tab.shows(counted.try_into()?).await?;
-    page.view.fate(5, counted, tell).await
+    page.view.fate(5, counted, &tell).await
 }
 
 pub(super) async fn freeze(subject: Subject, tell: Teller) -> Result<Verdict> {
-    let page = Page::open(subject, Network::Good, tell).await?;
+    let page = Page::open(subject, Network::Good, &tell).await?;
     page.relay.set(Network::Frozen);
     tell.say("the network moves no byte any more, and nobody is told");
-    page.view.click(5, tell).await?;
+    page.view.click(5, &tell).await?;
     // Less than the 15 s of the heartbeats: longer, and it would be chance whether lesson 3's
     // server gives the page up before.
     sleep(Duration::from_secs(10)).await;
@@ -230,28 +230,28 @@ pub(super) async fn freeze(subject: Subject, tell: Teller) -> Result<Verdict> {
     let counted = state(&page.running).await?.version;
     page.view.tab.shows(counted.try_into()?).await?;
     // Some or none of them: that is what unknown means.
-    Ok(match page.view.fate(5, counted, tell).await? {
+    Ok(match page.view.fate(5, counted, &tell).await? {
         Verdict::Lost => Verdict::Unknown,
         fate => fate,
     })
 }
 
 pub(super) async fn buffer(subject: Subject, tell: Teller) -> Result<Verdict> {
-    let page = Page::open(subject, Network::Good, tell).await?;
+    let page = Page::open(subject, Network::Good, &tell).await?;
     page.relay.set(Network::Down);
     page.view.tab.is_lost(LIMIT).await?;
     page.relay.set(Network::Buffered);
     tell.say("a proxy now keeps answers back until they are complete");
-    page.what_arrives(tell).await
+    page.what_arrives(&tell).await
 }
 
 pub(super) async fn no_upgrade(subject: Subject, tell: Teller) -> Result<Verdict> {
-    let page = Page::open(subject, Network::Good, tell).await?;
+    let page = Page::open(subject, Network::Good, &tell).await?;
     page.relay.set(Network::Down);
     page.view.tab.is_lost(LIMIT).await?;
     page.relay.set(Network::NoUpgrade);
     tell.say("a proxy is now in the way that does not pass `Upgrade` on");
-    let verdict = page.what_arrives(tell).await?;
+    let verdict = page.what_arrives(&tell).await?;
     // Whatever Socket.IO brings now, it brings by HTTP.
     Ok(match (verdict, subject.lesson) {
         (Verdict::Works, Lesson::SocketIo) => Verdict::LongPolling,
@@ -260,7 +260,7 @@ pub(super) async fn no_upgrade(subject: Subject, tell: Teller) -> Result<Verdict
 }
 
 pub(super) async fn asleep(subject: Subject, tell: Teller) -> Result<Verdict> {
-    let page = Page::open(subject, Network::Good, tell).await?;
+    let page = Page::open(subject, Network::Good, &tell).await?;
     let tab = &page.view.tab;
     // A new one each time: it would not answer pings while it waits.
     let others = || connect(page.running.target());
@@ -271,7 +271,7 @@ pub(super) async fn asleep(subject: Subject, tell: Teller) -> Result<Verdict> {
     sleep(Duration::from_secs(60)).await;
     tab.lives(true).await?;
     tab.show().await?;
-    page.right_again(1, tell).await?;
+    page.right_again(1, &tell).await?;
     tab.page.goto("about:blank").await?;
     tell.say("the page is left for another one; one change meanwhile");
     others().await?.send("increment").await?;
@@ -279,13 +279,13 @@ pub(super) async fn asleep(subject: Subject, tell: Teller) -> Result<Verdict> {
     // The answer may be lost with the page that gives it.
     let _ = tab.evaluate("history.back(); 1").await;
     tab.until(SOON, "location.pathname === '/'").await?;
-    page.right_again(2, tell).await?;
+    page.right_again(2, &tell).await?;
     Ok(Verdict::RightAgain)
 }
 
 pub(super) async fn idle(subject: Subject, tell: Teller) -> Result<Verdict> {
     let network = Network::Impatient(Duration::from_secs(20));
-    let page = Page::open(subject, network, tell).await?;
+    let page = Page::open(subject, network, &tell).await?;
     let watch = "globalThis.states = new Set(); setInterval(() =>
         states.add(document.querySelector('#status').dataset.state), 50); 1";
     page.view.tab.evaluate(watch).await?;
@@ -294,7 +294,7 @@ pub(super) async fn idle(subject: Subject, tell: Teller) -> Result<Verdict> {
     let states = page.view.tab.evaluate("[...states].join()").await?;
     ensure!(states == "live", "the page was {states}");
     tell.say("the page was connected all the time");
-    page.view.click(1, tell).await?;
+    page.view.click(1, &tell).await?;
     page.view.tab.shows(1).await?;
     Ok(Verdict::StaysConnected)
 }

@@ -1,6 +1,10 @@
 //! What a drill observed, and how it tells what it does.
 
-use std::{io::IsTerminal, time::Instant};
+use std::{
+    io::IsTerminal,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::language::{Text, text};
 
@@ -88,29 +92,41 @@ impl Verdict {
     }
 }
 
+/// Is told each step, and how long after the beginning it was.
+type Listener = Arc<dyn Fn(Duration, &str) + Send + Sync>;
+
 /// Says what a drill does while it does it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Teller {
     started: Instant,
-    aloud: bool,
+    listener: Listener,
 }
 
 impl Teller {
     /// One that speaks, on standard output, or keeps quiet.
     #[must_use]
     pub fn new(aloud: bool) -> Self {
-        Self { started: Instant::now(), aloud }
-    }
-
-    pub(super) fn say(self, step: &str) {
-        if self.aloud {
-            let at = self.started.elapsed().as_secs_f32();
+        Self::to(move |at, step| {
+            if !aloud {
+                return;
+            }
+            let at = at.as_secs_f32();
             let (dim, plain) = if std::io::stdout().is_terminal() {
                 ("\x1b[2m", "\x1b[0m")
             } else {
                 ("", "")
             };
             println!("{dim}{at:6.1} s{plain}  {step}");
-        }
+        })
+    }
+
+    /// One that tells `listener` each step, and how long after the beginning it was.
+    #[must_use]
+    pub fn to(listener: impl Fn(Duration, &str) + Send + Sync + 'static) -> Self {
+        Self { started: Instant::now(), listener: Arc::new(listener) }
+    }
+
+    pub(super) fn say(&self, step: &str) {
+        (self.listener)(self.started.elapsed(), step);
     }
 }

@@ -200,8 +200,11 @@ pub(super) fn workspace(my: &Path, mut ours: Vec<String>) -> Result<()> {
     let members = manifest.lines().find(|line| line.starts_with("members"));
     let members = members.context("no members")?;
     ours.push("dependencies".to_owned());
+    let kept = |line: &&str| *line != members && !line.starts_with("default-members");
+    let manifest: String =
+        manifest.lines().filter(kept).map(|line| format!("{line}\n")).collect();
     let manifest = manifest
-        .replace(members, &format!("members = {ours:?}"))
+        .replace("[workspace]", &format!("[workspace]\nmembers = {ours:?}"))
         .replace("path = \"shared\"", &format!("path = \"{}\"", slashes(&shared())?));
     // Enough to read where a panic was, and half of what is built and linked.
     let profile = "\n[profile.dev]\ndebug = \"line-tables-only\"\n";
@@ -231,7 +234,8 @@ fn target() -> Result<PathBuf> {
 /// project's, and not built again.
 fn dependencies(root: &Path) -> Result<String> {
     let manifest: Table = fs::read_to_string(root.join("Cargo.toml"))?.parse()?;
-    let members = manifest["workspace"]["members"].as_array().context("no members")?;
+    let members =
+        manifest["workspace"]["default-members"].as_array().context("no members")?;
     let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for member in members.iter().filter_map(toml::Value::as_str) {
         let text = fs::read_to_string(root.join(member).join("Cargo.toml"))?;
