@@ -228,7 +228,9 @@ fn run(command: Command) -> Result<ExitCode> {
     let many = || Builder::new_multi_thread().enable_all().build();
     let done = match command {
         #[cfg(feature = "browser")]
-        Command::Check { lesson, all, also, json, page: true, svg, command, .. } => {
+        Command::Check {
+            lesson, all, also, json, page: true, svg, command, ..
+        } => {
             let mut tried: Vec<_> = Stage::of_page(lesson).iter().collect();
             for name in also {
                 let named = Exercise::extension(lesson, &name)?.browser;
