@@ -117,7 +117,14 @@ impl Refusal {
 pub struct Counter {
     run: u64,
     latest: watch::Sender<Arc<Update>>,
-    applied: Mutex<(HashSet<Arc<str>>, VecDeque<Arc<str>>)>,
+    applied: Mutex<Applied>,
+}
+
+/// The ids of the latest commands.
+#[derive(Debug, Default)]
+struct Applied {
+    known: HashSet<Arc<str>>,
+    oldest_first: VecDeque<Arc<str>>,
 }
 
 impl Default for Counter {
@@ -148,7 +155,7 @@ impl Counter {
     pub fn apply(&self, Command(Fields { r#type, id }): Command) -> Arc<Update> {
         // Held until the end: a repeat is answered with what the first one made.
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, oldest_first) = &mut *applied;
+        let Applied { known, oldest_first } = &mut *applied;
         if let Some(id) = id.map(Arc::<str>::from) {
             if !known.insert(id.clone()) {
                 return self.latest();
