@@ -83,11 +83,11 @@ pub fn build(folder: &Path) -> Result<PathBuf> {
         words =
             vec!["--workspace".to_owned(), "--bin".to_owned(), format!("my-{lesson}")];
     }
-    let (programs, complaints) = cargo_build(folder, &words)?;
-    match (programs.into_values().next_back(), complaints) {
-        (Some(program), None) => Ok(program),
-        (_, complaints) => {
-            eprintln!("{}", complaints.unwrap_or_default());
+    let (programs, said, is_built) = cargo_build(folder, &words)?;
+    match programs.into_values().next_back() {
+        Some(program) if is_built => Ok(program),
+        _ => {
+            eprintln!("{said}");
             let folder = folder.display();
             bail!(sentence(
                 format!("{folder} ne se compile pas : voyez ce que dit Cargo"),
@@ -98,19 +98,20 @@ pub fn build(folder: &Path) -> Result<PathBuf> {
 }
 
 /// Builds all programs of a workspace at once, and returns those that do build, by their
-/// names, and what Cargo says about those that do not.
+/// names, and what Cargo says: errors and warnings.
 ///
 /// # Errors
 /// When Cargo cannot be run.
-pub fn build_all(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, Option<String>)> {
+pub fn build_all(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, String)> {
     let words = ["--workspace", "--bins", "--keep-going"];
-    cargo_build(folder, &words.map(str::to_owned))
+    let (programs, said, _) = cargo_build(folder, &words.map(str::to_owned))?;
+    Ok((programs, said))
 }
 
 fn cargo_build(
     folder: &Path,
     words: &[String],
-) -> Result<(BTreeMap<String, PathBuf>, Option<String>)> {
+) -> Result<(BTreeMap<String, PathBuf>, String, bool)> {
     let mut cargo =
         Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]);
@@ -122,6 +123,6 @@ fn cargo_build(
         let name = message["target"]["name"].as_str()?.to_owned();
         Some((name, message["executable"].as_str()?.into()))
     });
-    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ok((programs.collect(), (!output.status.success()).then_some(complaints)))
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((programs.collect(), said, output.status.success()))
 }

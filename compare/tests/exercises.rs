@@ -123,6 +123,8 @@ async fn passes_all(
 /// The solutions of extensions, built at once: each build of its own would take as long.
 struct Built {
     programs: Result<BTreeMap<String, PathBuf>, String>,
+    /// What Cargo says about them.
+    said: String,
     /// Those whose patch no longer applies, and why.
     left_out: Vec<(String, String)>,
 }
@@ -133,6 +135,8 @@ impl Built {
         let left_out = self.left_out.iter().find(|(left_out, _)| *left_out == program);
         ensure!(left_out.is_none(), "{}", left_out.map_or("", |(_, why)| why));
         let programs = self.programs.as_ref().map_err(|error| anyhow!("{error}"))?;
+        let warned = self.said.contains(&format!("{program}/"));
+        ensure!(!warned, "{name} does not build without a word: {}", self.said);
         let built = programs.get(&program);
         let built = built.with_context(|| format!("{name} does not build"))?;
         let line = CommandLine::new(vec![built.into()]);
@@ -142,15 +146,18 @@ impl Built {
     fn all(extensions: &[Exercise]) -> Self {
         let my = exercise::my().join(".proof/extensions");
         let built = exercise::solve(extensions, &my).and_then(|left_out| {
-            let (programs, complaints) = submission::build_all(&my)?;
-            eprint!("{}", complaints.unwrap_or_default());
-            Ok((programs, left_out))
+            let (programs, said) = submission::build_all(&my)?;
+            Ok((programs, said, left_out))
         });
         match built {
-            Ok((programs, left_out)) => Self { programs: Ok(programs), left_out },
-            Err(error) => {
-                Self { programs: Err(format!("{error:#}")), left_out: Vec::new() }
+            Ok((programs, said, left_out)) => {
+                Self { programs: Ok(programs), said, left_out }
             }
+            Err(error) => Self {
+                programs: Err(format!("{error:#}")),
+                said: String::new(),
+                left_out: Vec::new(),
+            },
         }
     }
 }

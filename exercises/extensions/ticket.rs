@@ -20,7 +20,7 @@ use std::{
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{AUTHORIZATION, WWW_AUTHENTICATE},
-    web::{Data, Json, Query},
+    web::{Data, Query},
 };
 use shared::Refusal;
 use tokio::time::{Instant, sleep_until};
@@ -108,13 +108,13 @@ impl Tickets {
     /// an end, as the lesson does.
     ///
     /// # Errors
-    /// 401 when its ticket is not good.
+    /// Why it is not let in, for [`unauthorized`], when its ticket is not good.
     pub fn admit(
         &self,
         ticket: Option<&String>,
-    ) -> Result<Option<Instant>, HttpResponse> {
+    ) -> Result<Option<Instant>, &'static str> {
         let Some(ticket) = ticket else { return Ok(None) };
-        let refused = || unauthorized("this ticket has expired, or was used already");
-        self.redeem(ticket).map(Some).ok_or_else(refused)
+        let until = self.redeem(ticket).map(Some);
+        until.ok_or("this ticket has expired, or was used already")
     }
 }
