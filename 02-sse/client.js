@@ -18,8 +18,8 @@ function updates() {
   });
   events.onerror = () => {
     status("lost");
-    // The browser reconnects by itself, unless the server answered with anything but an
-    // event stream, such as one 503: then it gives up for ever.
+    // The browser reconnects by itself. It gives up for ever after an answer that is no
+    // event stream, such as one 503, or an error that it holds to be hopeless.
     if (events.readyState === EventSource.CLOSED) lost();
   };
   heard();

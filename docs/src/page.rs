@@ -61,17 +61,12 @@ impl Page {
     /// Reads a page.
     #[must_use]
     pub fn read(path: &str, text: &str) -> Self {
-        let options = Options::ENABLE_TABLES
-            | Options::ENABLE_FOOTNOTES
-            | Options::ENABLE_STRIKETHROUGH
-            | Options::ENABLE_TASKLISTS
-            | Options::ENABLE_GFM;
         let mut page =
             Self { path: path.to_owned(), text: text.to_owned(), ..Self::default() };
         let mut titles = HashMap::<String, usize>::new();
         let mut title = String::new();
         let mut comment: Option<(usize, Range<usize>)> = None;
-        for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+        for (event, range) in events(text) {
             let line = text[..range.start].matches('\n').count() + 1;
             match event {
                 Event::Start(Tag::Heading { .. }) => title.clear(),
@@ -163,6 +158,16 @@ impl Link {
         let (target, anchor) = (target.to_owned(), anchor.to_owned());
         Self { line, target, away, path, anchor, range }
     }
+}
+
+/// What a Markdown text consists of, with the place of each part.
+pub fn events(text: &str) -> impl Iterator<Item = (Event<'_>, Range<usize>)> {
+    let options = Options::ENABLE_TABLES
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_GFM;
+    Parser::new_ext(text, options).into_offset_iter()
 }
 
 /// The path of a file that a link leads to, unless it leads above the root.
