@@ -13,13 +13,13 @@ use book::{
 };
 use regex::Regex;
 
-use crate::{command, figures};
+use crate::{command, figures, terms};
 
 /// What must be true of a page.
 pub type Check = fn(&Book, &Page) -> Result<Vec<String>>;
 
 /// All checks, but for the output that the pages show and the site that they make.
-pub const CHECKS: [(&str, Check); 8] = [
+pub const CHECKS: [(&str, Check); 9] = [
     ("code", |book, page| Ok(book.code(page))),
     ("provenance", |_, page| Ok(provenance(page))),
     ("switch", |_, page| Ok(switch(page))),
@@ -28,6 +28,7 @@ pub const CHECKS: [(&str, Check); 8] = [
     ("parity", |book, page| Ok(book.parity(page))),
     ("figures", figures::faults),
     ("commands", command::faults),
+    ("terms", terms::faults),
 ];
 
 /// Blocks of these languages are code of this repository, and say which.

@@ -6,9 +6,12 @@ mod command;
 mod console;
 mod figures;
 mod picture;
+mod prose;
 mod recording;
 mod rot;
 mod site;
+mod spelling;
+mod terms;
 
 use std::{
     env, fs,
@@ -52,6 +55,13 @@ fn main() -> Result<ExitCode> {
         let name = format!("recording::{lesson}");
         Trial::test(name, move || told(recording::faults(lesson)))
     }));
+    let lacks = spelling::lack();
+    if let Some(lacks) = &lacks {
+        println!("not run: spelling: {lacks}");
+    }
+    let pages = book.clone();
+    let spelling = Trial::test("spelling", move || told(spelling::faults(&pages)));
+    trials.push(spelling.with_ignored_flag(lacks.is_some()));
     let pages = book.clone();
     trials.push(Trial::test("pictures", move || told(picture::faults(&pages))));
     trials.push(Trial::test("site", move || told(site::faults(&book))));
