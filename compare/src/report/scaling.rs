@@ -117,8 +117,8 @@ impl Scaling {
         let machine = machine.line(language);
         let mut text = match language {
             Language::French => format!(
-                "`just scale`, {date}. {machine} ; {redis}. {CONNECTIONS} connexions de \
-                 {commands} commandes chacune ; {ALONE} commandes une à une ; {CHANGES} \
+                "`just scale`, {date}. {machine} ; {redis}. {CONNECTIONS} connexions de \
+                 {commands} commandes chacune ; {ALONE} commandes une à une ; {CHANGES} \
                  changements pour {FOLLOWERS} clients. Médianes de {rounds} tours, avec le plus petit et le plus grand. Tous les processus \
                  partagent les cœurs, celui qui mesure aussi.\n"
             ),
@@ -195,21 +195,21 @@ impl Scaling {
         let rows = vec![
             row(
                 say(
-                    "une leçon seule, tuée puis relancée : jusqu’à l’état chez un client",
+                    "une leçon seule, tuée puis relancée : jusqu’à l’état chez un client",
                     "a lesson alone, killed and started again: until a client has its state",
                 ),
                 |r| r.restart,
             ),
             row(
                 say(
-                    "une instance sur deux tuée : jusqu’à l’état de l’autre chez son client",
+                    "une instance sur deux tuée : jusqu’à l’état de l’autre chez son client",
                     "one of two instances killed: until its client has the other’s state",
                 ),
                 |r| r.instance,
             ),
             row(
                 say(
-                    "Redis tué : jusqu’à ce qu’un client le sache",
+                    "Redis tué : jusqu’à ce qu’un client le sache",
                     "Redis killed: until a client is told",
                 ),
                 |r| r.notice,

@@ -66,7 +66,7 @@ pub fn tables(comparison: &Comparison, language: Language) -> String {
     let columns: [Column; 6] = [
         (
             say(
-                "processeur pour 100 000 livraisons, s",
+                "processeur pour 100 000 livraisons, s",
                 "CPU for 100,000 deliveries, s",
             ),
             medians(|s| Some(s.cpu? / 10.0)),
@@ -312,7 +312,7 @@ pub fn plots(comparison: &Comparison, language: Language) -> Vec<(&'static str, 
             "burst",
             plot(
                 say(
-                    "Rafale : tous ont la dernière valeur après, ms (échelle logarithmique)",
+                    "Rafale : tous ont la dernière valeur après, ms (échelle logarithmique)",
                     "Burst: every client holds the last value after, ms (logarithmic)",
                 ),
                 true,

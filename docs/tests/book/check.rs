@@ -9,17 +9,18 @@ use std::{
 use anyhow::{Context, Result};
 use book::{
     LANGUAGES,
-    page::{Fence, Page},
+    page::{Fence, Link, Page},
 };
+use compare::language::Language;
 use regex::Regex;
 
-use crate::{command, figures, terms};
+use crate::{command, figures, prose::Prose, terms};
 
 /// What must be true of a page.
 pub type Check = fn(&Book, &Page) -> Result<Vec<String>>;
 
 /// All checks, but for the output that the pages show and the site that they make.
-pub const CHECKS: [(&str, Check); 9] = [
+pub const CHECKS: [(&str, Check); 10] = [
     ("code", |book, page| Ok(book.code(page))),
     ("provenance", |_, page| Ok(provenance(page))),
     ("switch", |_, page| Ok(switch(page))),
@@ -29,6 +30,7 @@ pub const CHECKS: [(&str, Check); 9] = [
     ("figures", figures::faults),
     ("commands", command::faults),
     ("terms", terms::faults),
+    ("typography", |_, page| typography(page)),
 ];
 
 /// Blocks of these languages are code of this repository, and say which.
@@ -102,9 +104,16 @@ impl Book {
         faults.collect()
     }
 
-    /// Links that lead to nothing, and anchors that no heading has.
+    /// Links that lead to nothing, anchors that no heading has, and pictures without a word
+    /// for whoever does not see them.
     pub fn links(&self, page: &Page) -> Vec<String> {
-        let mut faults = Vec::new();
+        let mute = |link: &&Link| page.text[link.range.clone()].starts_with("![]");
+        let mut faults: Vec<_> = page
+            .links
+            .iter()
+            .filter(mute)
+            .map(|link| fault(page, link.line, format!("no words for {}", link.target)))
+            .collect();
         for link in page.links.iter().filter(|link| !link.away) {
             let path = link.path.clone().unwrap_or_default();
             let has =
@@ -203,6 +212,22 @@ fn switch(page: &Page) -> Vec<String> {
         Some(line) if line == expected => Vec::new(),
         _ => vec![fault(page, 3, format!("is not {expected}"))],
     }
+}
+
+/// French without its own spaces and apostrophes.
+fn typography(page: &Page) -> Result<Vec<String>> {
+    if Prose::language(page) != Language::French {
+        return Ok(Vec::new());
+    }
+    let wrong =
+        Regex::new(r"\w'\w|«[^\u{a0}]|[^\u{a0}\s][:;?!»](?:\s|$)|[ \n][:;?!»]|\.\.\.")?;
+    let mut faults = Vec::new();
+    for (line, text) in (1..).zip(Prose::of(page).own.lines()) {
+        let found = wrong.find_iter(text).map(|it| it.as_str().trim());
+        faults
+            .extend(found.map(|it| fault(page, line, format!("{it:?} is not French"))));
+    }
+    Ok(faults)
 }
 
 /// What is wrong, and where.

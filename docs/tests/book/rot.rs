@@ -4,11 +4,12 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
+use tempfile::TempDir;
 
 use crate::{
     check::{Book, CHECKS},
     console::Blocks,
-    site, told,
+    site, spelling, told,
 };
 
 /// A file, a text in it, what this is replaced with, and a fault that must be found.
@@ -16,8 +17,9 @@ type Rot = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 const FR: &str = "docs/fr/lesson.md";
 const EN: &str = "docs/en/lesson.md";
+const WORDS: &str = "docs/words.fr.txt";
 
-const ROT: [Rot; 29] = [
+const ROT: [Rot; 32] = [
     ("changed_code", "code.rs", "42", "43", "fr/lesson.md:14: shows Some(\"    42\")"),
     ("moved_code", "code.rs", "fn answer", "fn reply", "no line of code.rs contains"),
     ("shorter_code", "code.rs", "}", "", "no later line of code.rs starts with"),
@@ -89,13 +91,25 @@ const ROT: [Rot; 29] = [
     ("other_link", EN, "example.com", "example.org", "is not linked in docs/fr"),
     ("link_in_one_language", FR, "[code](../../code.rs)", "code", "is not linked in"),
     ("no_switch", FR, "*[Read in English](../en/lesson.md)*", "Bonjour.", "not *[Read"),
+    ("mute_picture", EN, "[code]", "![]", "no words for ../../code.rs"),
+    ("english_space", FR, "## Fin", "Fin : non.\n\n## Fin", "is not French"),
+    ("other_term", FR, "*handshakes*", "handshakes", "is \"poignée de main\""),
+];
+
+/// What only a dictionary sees.
+const MISSPELT: [Rot; 5] = [
+    ("misspelt", FR, "## Fin", "## Fiin", "Fiin is neither in fr nor in docs/words.fr"),
+    ("misspelt_in_html", EN, "## End", "<p>Eend</p>\n\n## End", "Eend is neither"),
+    ("foreign_word", FR, "*handshakes*", "handshakes", "handshakes is neither in fr"),
+    ("unwritten_word", WORDS, "x\n", "x\ntokio\n", "no page writes tokio"),
+    ("unsorted_words", WORDS, "nginx\n", "nginx\nactix\n", "nginx is before actix"),
 ];
 
 const LESSON: &str = r#"# TITLE
 
 *[SWITCH](../OTHER/lesson.md)*
 
-[TITLE](lesson.md#SLUG), [code](../../code.rs), <https://example.com>
+[TITLE](lesson.md#SLUG), [code](../../code.rs), <https://example.com>, nginx, *handshakes*
 
 ```sh
 just run 02-sse   # TITLE
@@ -134,20 +148,47 @@ pub fn trials() -> Vec<Trial> {
         Trial::test("rot::none", || told(faults(None))),
         Trial::test("rot::rendered", || told(rendered())),
     ];
-    for rot @ (name, .., expected) in ROT {
-        trials.push(Trial::test(format!("rot::{name}"), move || {
-            let faults = faults(Some(rot)).map_err(|error| format!("{error:#}"))?;
-            if faults.iter().any(|fault| fault.contains(expected)) {
-                return Ok(());
-            }
-            Err(format!("{expected:?} is not in {faults:#?}").into())
-        }));
-    }
+    trials.extend(ROT.map(|rot| seen(rot, faults)));
+    let lacks = spelling::lack().is_some();
+    let mut spelt = vec![Trial::test("rot::well_spelt", || told(misspelt(None)))];
+    spelt.extend(MISSPELT.map(|rot| seen(rot, misspelt)));
+    trials.extend(spelt.into_iter().map(|trial| trial.with_ignored_flag(lacks)));
     trials
 }
 
-/// The faults of the small book after one change.
+/// A kind of rot is among the faults that are found.
+fn seen(rot: Rot, faults: fn(Option<Rot>) -> Result<Vec<String>>) -> Trial {
+    let (name, .., expected) = rot;
+    Trial::test(format!("rot::{name}"), move || {
+        let faults = faults(Some(rot)).map_err(|error| format!("{error:#}"))?;
+        if faults.iter().any(|fault| fault.contains(expected)) {
+            return Ok(());
+        }
+        Err(format!("{expected:?} is not in {faults:#?}").into())
+    })
+}
+
+/// The faults of the small book after one change, but for its spelling.
 fn faults(rot: Option<Rot>) -> Result<Vec<String>> {
+    let (_root, book) = small(rot)?;
+    let mut faults = Vec::new();
+    for (_, check) in CHECKS {
+        faults.extend(book.faults(check)?);
+    }
+    for blocks in Blocks::of(&book)? {
+        faults.extend(blocks.run()?.1);
+    }
+    Ok(faults)
+}
+
+/// The words of the small book that are misspelt after one change.
+fn misspelt(rot: Option<Rot>) -> Result<Vec<String>> {
+    let (_root, book) = small(rot)?;
+    spelling::faults(&book)
+}
+
+/// The small book after one change, and the folder that it is in.
+fn small(rot: Option<Rot>) -> Result<(TempDir, Book)> {
     let root = tempfile::tempdir()?;
     let page = |switch, other, title, slug, end| {
         let words = [("SWITCH", switch), ("OTHER", other), ("TITLE", title)];
@@ -159,8 +200,22 @@ fn faults(rot: Option<Rot>) -> Result<Vec<String>> {
     let mut files = vec![
         (FR, french),
         (EN, english),
-        ("docs/fr/SUMMARY.md", "# Livre\n\n- [La leçon](lesson.md)\n".to_owned()),
-        ("docs/en/SUMMARY.md", "# Book\n\n- [The lesson](lesson.md)\n".to_owned()),
+        ("docs/fr/SUMMARY.md", "# Livre\n\n- [La leçon](lesson.md)\n- [Glossaire](glossary.md)\n".to_owned()),
+        ("docs/en/SUMMARY.md", "# Book\n\n- [The lesson](lesson.md)\n- [Glossary](glossary.md)\n".to_owned()),
+        (
+            "docs/fr/glossary.md",
+            "# Glossaire\n\n*[Read in English](../en/glossary.md)*\n\n| Écrire | et non |\n\
+             |---|---|\n| poignée de main | handshake |\n"
+                .to_owned(),
+        ),
+        (
+            "docs/en/glossary.md",
+            "# Glossary\n\n*[Lire en français](../fr/glossary.md)*\n\n| Write | not |\n\
+             |---|---|\n| handshake | – |\n"
+                .to_owned(),
+        ),
+        (WORDS, "nginx\n".to_owned()),
+        ("docs/words.en.txt", "nginx\n".to_owned()),
         ("README.md", "# Start\n\n[Book](docs/en/lesson.md)\n".to_owned()),
         ("README.fr.md", "# Début\n\n[Livre](docs/fr/lesson.md)\n".to_owned()),
         ("CONTRIBUTING.md", "# Help\n\n`just run 02-sse`\n".to_owned()),
@@ -184,14 +239,7 @@ fn faults(rot: Option<Rot>) -> Result<Vec<String>> {
         fs::write(path, text)?;
     }
     let book = Book::load(root.path())?;
-    let mut faults = Vec::new();
-    for (_, check) in CHECKS {
-        faults.extend(book.faults(check)?);
-    }
-    for blocks in Blocks::of(&book)? {
-        faults.extend(blocks.run()?.1);
-    }
-    Ok(faults)
+    Ok((root, book))
 }
 
 /// What is wrong in a rendered page is seen.

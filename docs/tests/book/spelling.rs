@@ -42,13 +42,14 @@ pub fn faults(book: &Book) -> Result<Vec<String>> {
     let words = written.iter().map(|(_, _, word, _)| word.clone()).collect();
     let french = Speller::of(book, Language::French, &words)?;
     let english = Speller::of(book, Language::English, &words)?;
-    let mut faults = [french.unused(&words), english.unused(&words)].concat();
+    let mut faults = [french.faults(&words), english.faults(&words)].concat();
     for (page, line, word, both) in &written {
         let (own, other) = match Prose::language(page) {
             Language::French => (&french, &english),
             Language::English => (&english, &french),
         };
-        if !own.knows(word) && !(*both && other.knows(word)) {
+        let known = own.knows(word) || *both && other.knows(word);
+        if !known {
             let Speller { dictionary, list, .. } = own;
             let wrong = format!("{word} is neither in {dictionary} nor in {list}");
             faults.push(fault(page, *line, wrong));
@@ -60,10 +61,10 @@ pub fn faults(book: &Book) -> Result<Vec<String>> {
 /// What is right in a language.
 struct Speller {
     dictionary: &'static str,
-    /// Where the words are that the pages write and no dictionary has: names and terms, one
-    /// a line. A word in small letters may be written with a capital.
+    /// The file of the words that the pages write and no dictionary has: names and terms, one
+    /// a line, in the order of their characters. One in small letters may have a capital.
     list: String,
-    listed: BTreeSet<String>,
+    listed: Vec<String>,
     unknown: BTreeSet<String>,
 }
 
@@ -73,7 +74,6 @@ impl Speller {
         let list = format!("docs/words.{}.txt", language.code());
         let text = fs::read_to_string(book.root.join(&list));
         let text = text.with_context(|| list.clone())?;
-        ensure!(text.lines().is_sorted(), "{list} is not sorted by its characters");
         let listed = text.lines().map(str::to_owned).collect();
         let unknown = unknown(dictionary, words)?;
         Ok(Self { dictionary, list, listed, unknown })
@@ -81,16 +81,22 @@ impl Speller {
 
     fn knows(&self, word: &str) -> bool {
         !self.unknown.contains(word)
-            || self.listed.contains(word)
-            || self.listed.contains(&word.to_lowercase())
+            || self.listed.iter().any(|it| it == word || *it == word.to_lowercase())
     }
 
-    /// The faults of the list.
-    fn unused(&self, words: &BTreeSet<String>) -> Vec<String> {
+    /// What is wrong with the list, where all pages have these words.
+    fn faults(&self, words: &BTreeSet<String>) -> Vec<String> {
         let small: BTreeSet<_> = words.iter().map(|word| word.to_lowercase()).collect();
-        let unused = |word: &&String| !words.contains(*word) && !small.contains(*word);
-        let unused = self.listed.iter().filter(unused);
-        unused.map(|word| format!("{}: no page writes {word}", self.list)).collect()
+        let mut faults = Vec::new();
+        for word in &self.listed {
+            if !words.contains(word) && !small.contains(word) {
+                faults.push(format!("{}: no page writes {word}", self.list));
+            }
+        }
+        for pair in self.listed.windows(2).filter(|pair| pair[0] >= pair[1]) {
+            faults.push(format!("{}: {} is before {}", self.list, pair[0], pair[1]));
+        }
+        faults
     }
 }
 
@@ -107,8 +113,8 @@ fn words(text: &str) -> Vec<(usize, String)> {
     let mut words = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         let joined = JOINED.find_iter(text).map(|it| it.as_str());
-        for word in joined.filter(|it| !it.contains(named)).flat_map(|it| it.split('-'))
-        {
+        let joined = joined.filter(|it| !it.contains(named));
+        for word in joined.flat_map(|it| it.split('-')) {
             let word = ELISION.replace_all(word, "");
             if word != word.to_uppercase() && word.chars().nth(1).is_some() {
                 words.push((line, word.into_owned()));

@@ -1,6 +1,6 @@
 //! One term for one thing: what the glossary says not to write is not written.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use book::page::Page;
 use regex::Regex;
 
@@ -9,30 +9,29 @@ use crate::{
     prose::Prose,
 };
 
-/// Each table of the glossary whose last column is headed by one of these says there which
-/// words stand for no thing of the book.
+/// The head of the glossary's column of what is not to be written.
 const NOT: [&str; 2] = ["et non", "not"];
 
-/// Words that the glossary of the page's language has a better one for, with any ending that
-/// makes a plural or a feminine, but for what is quoted.
+/// Words, alone or with the ending of a plural or a feminine, that the glossary of the page's
+/// language has another one for. What is quoted may have them.
 pub fn faults(book: &Book, page: &Page) -> Result<Vec<String>> {
     let glossary = format!("docs/{}/glossary.md", Prose::language(page).code());
-    let Some(glossary) = book.pages.get(&glossary).filter(|it| it.path != page.path)
-    else {
+    let better = book.pages.get(&glossary).map(better).unwrap_or_default();
+    if better.is_empty() || page.path == glossary {
         return Ok(Vec::new());
-    };
+    }
+    let words = better.iter().map(|(_, not)| regex::escape(not).replace(' ', r"\s+"));
+    let words = words.collect::<Vec<_>>().join(")|(");
+    let written = Regex::new(&format!(r"(?i)\b(?:({words}))(?:e?s?|x)\b"))?;
     let prose = Prose::of(page).own;
     let mut faults = Vec::new();
-    for (term, not) in better(glossary) {
-        let words: Vec<_> = not.split_whitespace().map(regex::escape).collect();
-        let written =
-            Regex::new(&format!(r"(?i)\b{}(?:e?s?|x)\b", words.join(r"\s+")))?;
-        for found in written.find_iter(&prose) {
-            let line = prose[..found.start()].matches('\n').count() + 1;
-            let wrong =
-                format!("{:?} is {term:?} in {}", found.as_str(), glossary.path);
-            faults.push(fault(page, line, wrong));
-        }
+    for found in written.captures_iter(&prose) {
+        let which = (0..better.len()).find_map(|at| Some((at, found.get(at + 1)?)));
+        let (at, word) = which.context("one of them is found")?;
+        let line = prose[..word.start()].matches('\n').count() + 1;
+        let (word, term) = (word.as_str(), better[at].0);
+        let wrong = format!("{word:?} is {term:?} in {glossary}");
+        faults.push(fault(page, line, wrong));
     }
     Ok(faults)
 }
@@ -46,7 +45,8 @@ fn better(glossary: &Page) -> Vec<(&str, &str)> {
         match *cells {
             [_, head] if NOT.contains(&head) => counts = true,
             [term, not] if counts && !term.starts_with("--") => {
-                better.extend(not.split(", ").map(|not| (term, not)));
+                let words = not.split(", ").filter(|word| *word != "–");
+                better.extend(words.map(|not| (term, not)));
             }
             _ => counts &= cells.len() == 2,
         }
