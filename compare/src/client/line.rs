@@ -18,7 +18,7 @@ pub struct Line {
 
 enum Over {
     Sse(Events),
-    WebSocket(Frames),
+    WebSocket(Box<Frames>),
     SocketIo(Packets),
 }
 
@@ -61,7 +61,9 @@ impl Line {
         let over = match target.lesson {
             Lesson::Polling => bail!("polling has no connection"),
             Lesson::Sse => Over::Sse(Events::open(target, &query, after).await?),
-            Lesson::WebSocket => Over::WebSocket(Frames::open(target, &query).await?),
+            Lesson::WebSocket => {
+                Over::WebSocket(Box::new(Frames::open(target, &query).await?))
+            }
             Lesson::SocketIo => {
                 let asked = asked
                     .iter()
