@@ -81,11 +81,15 @@ where
         share(&counter, &url).await.unwrap_or_else(|reason| refuse(reason));
     }
     let listener = listen(port).unwrap_or_else(|reason| refuse(reason));
-    serve(server, lesson, listener, move || counter.close()).await
+    let stopped = async move {
+        terminated().await;
+        counter.close();
+    };
+    serve(server, lesson, listener, stopped).await
 }
 
-/// Serves what has a page until Ctrl-C or SIGTERM, at `listener`, whose address it prints
-/// as the first line of the output. `stop` ends the streams that would never end.
+/// Serves what has a page at `listener`, whose address it prints as the first line of the
+/// output, until `stopped`; by then, streams that would never end must be told to.
 ///
 /// # Errors
 /// What the server meets.
@@ -93,7 +97,7 @@ pub async fn serve<F, I, S, B>(
     server: HttpServer<F, I, S, B>,
     name: &str,
     listener: TcpListener,
-    stop: impl FnOnce() + Send + 'static,
+    stopped: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()>
 where
     F: Fn() -> I + Send + Clone + 'static,
@@ -115,10 +119,7 @@ where
         .on_connect(drop_stalled)
         // A client that has gone is noticed at once, not at the second write to it.
         .h1_allow_half_closed(false)
-        .shutdown_signal(async move {
-            terminated().await;
-            stop();
-        })
+        .shutdown_signal(stopped)
         .shutdown_timeout(1)
         .listen(listener)?
         .run()

@@ -21,7 +21,7 @@ use crate::{
     follower::{self, Click},
     lab::lock,
     order::Change,
-    screen::{Process, Screen, Seen},
+    screen::{Process, Screen, Seen, Status},
 };
 
 /// How long a lesson may take to end when it is told to; it promises a second and a half.
@@ -219,11 +219,7 @@ impl Lane {
     }
 
     /// Waits until the state is like this, but not for ever. Returns whether it was.
-    pub async fn until(
-        &self,
-        limit: Duration,
-        is: impl Fn(&crate::screen::Status) -> bool,
-    ) -> bool {
+    pub async fn until(&self, limit: Duration, is: impl Fn(&Status) -> bool) -> bool {
         let met = async {
             while !is(&self.screen.status()) {
                 sleep(Duration::from_millis(20)).await;

@@ -68,9 +68,11 @@ async fn run() -> Result<()> {
             .service(web::resource("/do").post(order::give))
     });
     let stopping = lab.clone();
-    let served =
-        shared::serve(server.workers(2), "lab", listener, move || stopping.stop())
-            .await;
+    let stopped = async move {
+        shared::terminated().await;
+        stopping.stop();
+    };
+    let served = shared::serve(server.workers(2), "lab", listener, stopped).await;
     lab.close().await;
     Ok(served?)
 }
