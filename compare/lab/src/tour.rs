@@ -342,11 +342,12 @@ pub const STEPS: [Step; 10] = [
             "The network moves nothing for seven seconds, and tells nobody. Which pages still \
              say that they are live?",
         ),
-        act: text("Geler 7 s et cliquer 3 fois", "Freeze for 7 s and click 3 times"),
+        act: text("Figer 7 s et cliquer 3 fois", "Freeze for 7 s and click 3 times"),
         see: text(
             "Le polling s’en aperçoit : sa question reste sans réponse. Les trois autres se \
              disent en direct, et montrent un nombre périmé : seul un battement de cœur \
-             manqué les détrompera. Au dégel, WebSocket et Socket.IO livrent leurs clics.",
+             manqué les détrompera. Au retour du réseau, WebSocket et Socket.IO livrent \
+             leurs clics.",
             "Polling notices: its question has no answer. The three others say that they are \
              live, and show a stale number: only a missing heartbeat will tell them. After \
              the thaw WebSocket and Socket.IO deliver their clicks.",
