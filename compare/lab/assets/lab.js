@@ -55,6 +55,10 @@ class Lane {
     this.waiting = [...this.waiting, ...rows].slice(-ROWS);
   }
 
+  get isDue() {
+    return this.status && (this.stale || (!held && this.waiting.length > 0));
+  }
+
   draw() {
     if (this.stale) this.drawStatus();
     if (!held && this.waiting.length) this.drawRows();
@@ -83,6 +87,9 @@ class Lane {
     set("made", number.format(status.clicks));
     set("fate", open);
     set("counted", number.format(status.counted));
+    const pressed = `${network} ${status.every}`;
+    if (pressed === this.pressed) return;
+    this.pressed = pressed;
     press(this.article, [this]);
     press(document.querySelector(".all"), lanes);
   }
@@ -164,13 +171,20 @@ function press(scope, lanes) {
   }
 }
 
-// At most once per frame, and only what is new.
+// Only what is new, and one lane per frame, each in its turn: all four at once would take
+// longer than a frame.
 let frame;
 let held = false;
+let turn = 0;
 function draw() {
   frame ??= requestAnimationFrame(() => {
     frame = undefined;
-    for (const lane of lanes) if (lane.status) lane.draw();
+    const due = lanes.findIndex((_, at) => lanes[(turn + at) % lanes.length].isDue);
+    if (due < 0) return;
+    turn = (turn + due) % lanes.length;
+    lanes[turn].draw();
+    turn += 1;
+    draw();
   });
 }
 
