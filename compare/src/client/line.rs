@@ -60,7 +60,10 @@ impl Line {
         let query = format!("?{}", query.join("&"));
         let over = match target.lesson {
             Lesson::Polling => bail!("polling has no connection"),
-            Lesson::Sse => Over::Sse(Events::open(target, &query, after).await?),
+            Lesson::Sse => {
+                let path = format!("/events{query}");
+                Over::Sse(Events::open(target, &path, after).await?)
+            }
             Lesson::WebSocket => {
                 Over::WebSocket(Box::new(Frames::open(target, &query).await?))
             }

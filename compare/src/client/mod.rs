@@ -21,7 +21,7 @@ pub use line::{Line, Said};
 use polling::Polling;
 use serde_json::{Value, json};
 use socketio::Packets;
-use sse::Events;
+pub(crate) use sse::Events;
 use tokio::time::timeout;
 use websocket::Frames;
 pub(crate) use websocket::WebSocket;

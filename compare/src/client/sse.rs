@@ -9,24 +9,25 @@ use sse_stream::{Sse, SseByteStream};
 use super::{Client, limited, polling::Post};
 use crate::{Bad, Outcome, Snapshot, Target, contract::expect};
 
-pub(super) struct Events {
+/// A stream of events, over one answer.
+pub(crate) struct Events {
     post: Post,
     events: BoxStream<'static, Result<Sse>>,
 }
 
 impl Events {
     pub(super) async fn connect(target: Target) -> Result<Self> {
-        Self::open(target, "", None).await
+        Self::open(target, "/events", None).await
     }
 
-    /// Connects with this query, and with the id of the last event that was received.
-    pub(super) async fn open(
+    /// Connects at this path, and with the id of the last event that was received.
+    pub(crate) async fn open(
         target: Target,
-        query: &str,
+        path: &str,
         last: Option<&str>,
     ) -> Result<Self> {
         let post = Post::new(target)?;
-        let mut request = post.http.get(target.url(&format!("/events{query}")));
+        let mut request = post.http.get(target.url(path));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
@@ -43,7 +44,7 @@ impl Events {
     }
 
     /// The next event, heartbeats too; nothing when the stream has ended.
-    pub(super) async fn event(&mut self) -> Result<Option<Sse>> {
+    pub(crate) async fn event(&mut self) -> Result<Option<Sse>> {
         self.events.next().await.transpose()
     }
 }

@@ -123,7 +123,11 @@ pub fn prices(language: Language) -> Result<String> {
         let (server, page) = extension.price()?;
         let given = extension.adds.iter().map(|name| format!("`{name}.rs`"));
         let given = given.reduce(|all, next| all + ", " + &next);
-        let own = extension.stages.iter().map(|stage| format!("`{}`", stage.name));
+        let mut own: Vec<_> = extension.stages.iter().map(|stage| stage.name).collect();
+        if own.is_empty() {
+            own.extend(extension.browser.iter().map(String::as_str));
+        }
+        let own = own.into_iter().map(|name| format!("`{name}`"));
         let (name, given) = (&extension.name, given.unwrap_or_else(|| "–".to_owned()));
         let stages = own.collect::<Vec<_>>().join(", ");
         text.push_str(&format!(

@@ -229,14 +229,16 @@ impl Exercise {
     }
 
     /// Whether a judgement shows that it is done: what it names was tried, and what it does
-    /// not leave to another has passed. An extension's page is judged apart.
+    /// not leave to another has passed. The page of an extension that has stages of the server
+    /// too is judged apart.
     #[must_use]
     pub fn is_done(&self, judgement: &Judgement) -> bool {
         let tried =
             |name: &str| judgement.stages.iter().any(|(stage, _)| stage.name == name);
         let failed = judgement.stages.iter().filter(|(_, status)| !status.is_fine());
         self.stages.iter().all(|stage| tried(stage.name))
-            && (self.patch.is_some() || self.browser.iter().all(|name| tried(name)))
+            && (self.patch.is_some() && !self.stages.is_empty()
+                || self.browser.iter().all(|name| tried(name)))
             && failed
                 .clone()
                 .all(|(stage, _)| self.leaves.iter().any(|it| it == stage.name))

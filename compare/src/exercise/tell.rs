@@ -52,9 +52,12 @@ pub fn table(lesson: Option<Lesson>, language: Language) -> Result<String> {
             (Some(_), None) => "Rust",
             (None, Some(_)) => "JavaScript",
             (None, None) if exercise.patch.is_some() => {
-                match exercise.patched()?.iter().any(|file| file == "client.js") {
-                    true => say("Rust et JavaScript", "Rust and JavaScript"),
-                    false => "Rust",
+                let files = exercise.patched()?;
+                let has = |end| files.iter().any(|file| file.ends_with(end));
+                match (has(".rs"), has(".js")) {
+                    (true, true) => say("Rust et JavaScript", "Rust and JavaScript"),
+                    (false, true) => "JavaScript",
+                    _ => "Rust",
                 }
             }
             (None, None) => "–",

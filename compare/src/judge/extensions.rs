@@ -3,7 +3,7 @@
 use super::stages::{Needs, Stage, stage};
 use crate::{
     Lesson,
-    behaviour::extensions::{long_poll, resume, rooms, status, ticket, topics},
+    behaviour::extensions::{answer, long_poll, resume, rooms, status, ticket, topics},
     language::{Text, text},
 };
 
@@ -137,13 +137,36 @@ const SHARE: Stage = stage!(
     ),
 );
 
-static SSE: &[Stage] = &[EVERY, COUNTS, EXPIRES, SHARE];
+const ANSWER: (&str, Text) =
+    (EVENTS, text("Une réponse mot à mot", "An answer word by word"));
+
+const SURVIVES: Stage = stage!(
+    0,
+    "E7",
+    ANSWER,
+    Transport,
+    answer::answer_survives_its_reader,
+    text(
+        "Une réponse s’écrit jusqu’au bout, qu’on la lise ou non ; chaque mot arrive une fois, \
+         dans l’ordre, malgré deux coupures ; seule une commande l’arrête.",
+        "An answer is written to its end, whoever reads it or not; each word arrives once and \
+         in order, through two cuts; a command alone stops it.",
+    ),
+    text(
+        "C’est le flux qui écrit la réponse : confiez-la à une tâche, gardez ses mots, et ne \
+         faites que les lire.",
+        "The stream writes the answer: leave that to a task, keep its words, and let the \
+         stream read them alone.",
+    ),
+);
+
+static SSE: &[Stage] = &[EVERY, COUNTS, EXPIRES, SHARE, SURVIVES];
 static WEBSOCKET: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES, SHARE];
 static SOCKETIO: &[Stage] = &[APART, EVERY, COUNTS, EXPIRES, SHARE];
 
 #[cfg(feature = "browser")]
 mod pages {
-    use super::{Needs, ROOMS, Stage, TICKET, stage, text};
+    use super::{EVENTS, Needs, ROOMS, Stage, TICKET, Text, stage, text};
     use crate::behaviour::extensions::page;
 
     const BACK: Stage = stage!(
@@ -180,7 +203,31 @@ mod pages {
         ),
     );
 
+    const READER: (&str, Text) =
+        (EVENTS, text("Un lecteur avec des en-têtes", "A reader with headers"));
+
+    const READS: Stage = stage!(
+        0,
+        "E8",
+        READER,
+        Process,
+        page::page_reads_with_a_header,
+        text(
+            "La page lit le flux avec `Authorization`, et revient après une coupure, avec son \
+             dernier id, comme après un 503.",
+            "The page reads the stream with `Authorization`, and comes back after a cut, with \
+             its last id, and after a 503.",
+        ),
+        text(
+            "EventSource ne pose aucun en-tête ; ou bien, avec fetch, rien n’ouvre un nouveau \
+             flux quand la lecture finit ou échoue.",
+            "EventSource sets no header; or else, with fetch, nothing opens a new stream when \
+             the reading ends or fails.",
+        ),
+    );
+
     pub(super) static TICKETS: &[Stage] = &[RENEWS];
+    pub(super) static TICKETS_AND_READER: &[Stage] = &[RENEWS, READS];
     pub(super) static TICKETS_AND_ROOMS: &[Stage] = &[BACK, RENEWS];
 }
 
@@ -190,7 +237,8 @@ impl Stage {
     #[must_use]
     pub fn extension_pages(lesson: Lesson) -> &'static [Self] {
         match lesson {
-            Lesson::Polling | Lesson::Sse => pages::TICKETS,
+            Lesson::Polling => pages::TICKETS,
+            Lesson::Sse => pages::TICKETS_AND_READER,
             Lesson::WebSocket | Lesson::SocketIo => pages::TICKETS_AND_ROOMS,
         }
     }

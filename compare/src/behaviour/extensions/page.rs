@@ -1,15 +1,22 @@
 //! What the pages of extensions do, in a real browser.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
 use crate::{
     Target,
+    behaviour::page::page_survives_a_503,
     browser::{SOON, Tab, Window},
     candidate::Candidate,
-    contract::Broken,
+    client::Line,
+    contract::{Broken, expect},
+    relay::{Direction, Network, Passage, Relay, Tap},
 };
 
 /// A tab that shows the page at this address, such as `/?room=blue`.
@@ -17,7 +24,8 @@ async fn tab(window: &Window, target: Target, path: &str) -> Result<Tab> {
     let tab = window.tab(target, "en").await?;
     tab.is_live().await?;
     tab.page.goto(target.url(path)).await?;
-    let there = format!("location.pathname + location.search === '{path}'");
+    let there =
+        format!("location.pathname + location.search + location.hash === '{path}'");
     tab.until(SOON, &there).await?;
     tab.is_live().await?;
     Ok(tab)
@@ -82,4 +90,46 @@ pub async fn page_renews_its_ticket(who: Candidate) -> Result<()> {
     let asked = tab.evaluate("globalThis.tickets").await?.as_i64().unwrap_or_default();
     ensure!(asked >= 3, Broken::new("3 tickets in 6 s, or more", asked));
     Ok(())
+}
+
+/// E8: a page reads its stream with a header, and does itself what `EventSource` did: it
+/// comes back after a cut, with its last id, and after a 503.
+pub async fn page_reads_with_a_header(who: Candidate) -> Result<()> {
+    let server = who.start().await?;
+    let asked = Arc::new(Mutex::new(BTreeMap::<u64, Vec<u8>>::new()));
+    let heard = asked.clone();
+    let tap: Tap = Arc::new(move |connection, passage| {
+        if let Passage::Bytes(Direction::Up, _, bytes) = passage {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.entry(connection).or_default().extend_from_slice(bytes);
+        }
+    });
+    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    // The newest request for the stream that has this header, in small letters.
+    let brought = |name: &str| {
+        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = asked.values().map(|bytes| String::from_utf8_lossy(bytes));
+        let texts = texts.map(|text| text.to_lowercase()).collect::<Vec<_>>();
+        let heads = texts.iter().flat_map(|text| text.split("get /events").skip(1));
+        let own = format!("{name}: ");
+        let value =
+            heads.flat_map(str::lines).filter(|line| line.starts_with(&own)).last();
+        value.unwrap_or("nothing").to_owned()
+    };
+    let window = Window::open().await?;
+    let tab = tab(&window, relay.before(server.target()), "/?lang=en#course").await?;
+    expect("authorization: bearer course".to_owned(), brought("authorization"))?;
+    tab.click("increment").await?;
+    tab.shows(1).await?;
+    let mut line = Line::open(server.target(), &[]).await?;
+    let last = line.next().await?.context("the connection ended")?.id;
+    relay.set(Network::Down);
+    tab.is_lost(SOON).await?;
+    relay.set(Network::Good);
+    tab.is_live().await?;
+    let last = format!("last-event-id: {}", last.to_lowercase());
+    expect(last, brought("last-event-id")).context("after a cut")?;
+    tab.click("increment").await?;
+    tab.shows(2).await?;
+    page_survives_a_503(who).await.context("after a 503")
 }
