@@ -31,8 +31,11 @@ const CROWD: usize = 2000;
 /// and then more and more often.
 const RATES: [f64; 5] = [0.0, 0.1, 1.0, 5.0, 20.0];
 
-/// How long each rate lasts: a heartbeat comes every 15 s.
+/// How long each rate lasts.
 const EACH_RATE: Duration = Duration::from_secs(15);
+
+/// How long nothing changes: a heartbeat comes every 15 s.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Measures what was asked for, prints it, and writes it where asked.
 ///
@@ -81,9 +84,9 @@ pub async fn run(options: &Options) -> Result<()> {
         for rate in RATES {
             bar.set_message(format!("{rate} changes a second, all servers at once"));
             let every = (rate > 0.0).then(|| Duration::from_secs_f64(1.0 / rate));
+            let time = if every.is_some() { EACH_RATE } else { IDLE };
             let paid = try_join_all(servers.iter().map(async |subject| {
-                let paid =
-                    workload::paid(*subject, clients, poll, every, EACH_RATE, &cores);
+                let paid = workload::paid(*subject, clients, poll, every, time, &cores);
                 let paid =
                     paid.await.with_context(|| format!("while {subject} changed"))?;
                 anyhow::Ok((subject.to_string(), paid))

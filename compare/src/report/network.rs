@@ -254,7 +254,7 @@ impl Report {
         let measured = language.say("Mesuré le", "Measured on");
         let by = language.say("par", "by");
         format!(
-            "{measured} {}, {by} `{}` ; {}.\n\n",
+            "{measured} {}, {by} `{}` ; `{}`.\n\n",
             self.date,
             self.command,
             self.machine.line(language)
