@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -100,7 +100,7 @@ fn crowded() -> Result<Recording> {
             "size": 123_456, "label": label, "text": "GET / HTTP/1.1\r\n\r\n",
         })
     };
-    let long = "long ".repeat(40);
+    let (long, word) = ("long ".repeat(40), "0123456789abcdef".repeat(12));
     for connection in 1..=12_u32 {
         let at = 5.0 * f64::from(connection);
         entries.push(json!({ "connection": connection, "at": at, "what": "opened" }));
@@ -113,7 +113,7 @@ fn crowded() -> Result<Recording> {
                 at + 40.3,
                 "短い 🎈\u{0}<&>",
             ));
-            entries.push(message(connection, up, at + 1.0, at + 1.1, &"w".repeat(200)));
+            entries.push(message(connection, up, at + 1.0, at + 1.1, &word));
         }
     }
     for (what, at) in [("refused", 9000.0), ("reset", 9000.1), ("reset", 123_456.0)] {
@@ -182,8 +182,15 @@ async fn labels_do_not_overlap() -> Result<()> {
                 }));
                 return { texts: texts.length, faults: faults.slice(0, 5) };
             })()";
-            let found = page.evaluate(faults).await?;
-            let found: Value = found.into_value()?;
+            // The browser takes a moment to draw the page in its new size.
+            let asked = Instant::now();
+            let found = loop {
+                let found: Value = page.evaluate(faults).await?.into_value()?;
+                if found["faults"] == json!([]) || asked.elapsed() > SOON {
+                    break found;
+                }
+                sleep(Duration::from_millis(50)).await;
+            };
             let told = format!("{} at {width}: {found:#}", recording.lesson);
             ensure!(found["faults"] == json!([]), "{told}");
             let messages = recording.messages().count();
