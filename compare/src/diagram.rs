@@ -294,10 +294,21 @@ impl<'a> Diagram<'a> {
         let indent = format!("#{} ", item.connection).len() as f64 * CHARACTER;
         let mut number =
             format!("<tspan class=\"number c{colour}\">#{}</tspan> ", item.connection);
+        let mut before = indent;
         for line in &item.lines {
+            // Where a font is wider than those reckoned with, a full line is drawn narrower.
+            let fit = match item.lines.len() {
+                1 => String::new(),
+                _ => {
+                    let width = before + line.chars().count() as f64 * CHARACTER;
+                    let adjust = "lengthAdjust=\"spacingAndGlyphs\"";
+                    format!(" textLength=\"{width:.1}\" {adjust}")
+                }
+            };
+            before = 0.0;
             let _ = writeln!(
                 svg,
-                "<text class=\"label\" x=\"{x}\" y=\"{y:.1}\">{number}{}</text>",
+                "<text class=\"label\" x=\"{x}\" y=\"{y:.1}\"{fit}>{number}{}</text>",
                 escape(line),
             );
             // The second line stands below the words, not below the number.

@@ -100,7 +100,7 @@ fn crowded() -> Result<Recording> {
             "size": 123_456, "label": label, "text": "GET / HTTP/1.1\r\n\r\n",
         })
     };
-    let (long, word) = ("long ".repeat(40), "0123456789abcdef".repeat(12));
+    let (long, word) = ("long ".repeat(40), "w".repeat(200));
     for connection in 1..=12_u32 {
         let at = 5.0 * f64::from(connection);
         entries.push(json!({ "connection": connection, "at": at, "what": "opened" }));
