@@ -560,11 +560,13 @@ async fn page_works_by_keyboard(lab: &Lab) -> Result<()> {
     tab.until(SOON, text).await?;
     press("#raw form button").await?;
     tab.until(SOON, "!document.querySelector('#raw').open").await?;
+    // Each announcement takes the place of the one before, however late that is read here.
+    let listen = "globalThis.announced = ''; new MutationObserver((changes) =>
+        changes.forEach((it) => { announced += it.target.textContent; })
+    ).observe(document.querySelector('#announcement'), { childList: true }); 1";
+    tab.evaluate(listen).await?;
     press(".all [data-do*=cut]").await?;
-    // The next announcement takes its place.
-    let told =
-        "document.querySelector('#announcement').textContent.includes('réseau coupé')";
-    tab.until(SOON, told).await?;
+    tab.until(SOON, "announced.includes('réseau coupé')").await?;
     let lost = "[...document.querySelectorAll('.lane')]
         .every((it) => it.dataset.link === 'lost')
         && document.querySelector('.link').textContent === 'Connexion perdue'
