@@ -147,8 +147,6 @@ fn tiny_comparison() -> Result<()> {
     Ok(())
 }
 
-/// Every request of an idle client has the same length, and so has every answer: how many
-/// bytes pass follows from the interval.
 /// What was received adds up, on every transport, through one cut.
 fn tiny_gap() -> Result<()> {
     let plan = Plan {
@@ -246,6 +244,8 @@ fn tiny_network() -> Result<()> {
     Ok(())
 }
 
+/// Every request of an idle client has the same length, and so has every answer: how many
+/// bytes pass follows from the interval.
 fn polling_agrees_with_arithmetic() -> Result<()> {
     const CLIENTS: usize = 5;
     let (interval, time) = (Duration::from_millis(250), Duration::from_secs(3));

@@ -92,8 +92,9 @@ impl Lane {
     /// What is there to see.
     pub fn seen(&self) -> Seen {
         let mut seen = self.screen.seen();
-        let passed = self.passed();
+        // In this order: what has passed is never less than what had.
         let cleared = *lock(&self.cleared);
+        let passed = self.passed();
         let since = |which: usize| passed[which] - cleared[which];
         seen.status.up = since(0);
         seen.status.down = since(1);

@@ -167,6 +167,7 @@ async fn script(script: Script, lanes: &Lanes) -> Vec<(Link, Status)> {
             // Less than half of the 15 s between two heartbeats, and more than the 5 s for
             // which a request is waited for.
             sleep(Duration::from_secs(7)).await;
+            all(&only(lanes, Lesson::Polling), |it| it.link == Link::Lost).await;
             during = Some(look(lanes));
             network(lanes, Change::Good);
             // What the network held is delivered late, and may count although it was given up.
@@ -216,6 +217,10 @@ async fn ended(lanes: &Lanes) -> Vec<(Link, Status)> {
     let seen = look(lanes);
     settle(lanes).await;
     seen
+}
+
+fn only(lanes: &Lanes, lesson: Lesson) -> Vec<Arc<Lane>> {
+    lanes.iter().filter(|lane| lane.lesson == lesson).cloned().collect()
 }
 
 fn without(lanes: &Lanes, lesson: Lesson) -> Vec<Arc<Lane>> {
