@@ -2,6 +2,7 @@
 //! throttle, and hold back like a careless proxy. It counts every byte, and can show them.
 
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
@@ -202,11 +203,11 @@ struct Connection {
     moved: Arc<Mutex<Instant>>,
 }
 
-/// Bytes under way; none of them: the end.
+/// Bytes under way; none of them: the end. An error: their sender has reset the connection.
 struct Piece {
     left: Instant,
     due: Instant,
-    bytes: Vec<u8>,
+    bytes: io::Result<Vec<u8>>,
 }
 
 impl Connection {
@@ -299,18 +300,16 @@ impl Connection {
         let mut buffer = vec![0; 16 * 1024];
         loop {
             self.moving(direction).await?;
-            let Ok(read) = from.read(&mut buffer).await else {
-                self.tell(Passage::Reset);
-                return Ok(());
-            };
+            let read = from.read(&mut buffer).await;
+            let ended = !matches!(read, Ok(1..));
             let left = Instant::now();
             let delay = match *self.network.borrow() {
                 Network::Slow(delay) => delay,
                 _ => Duration::ZERO,
             };
-            let bytes = buffer[..read].to_vec();
+            let bytes = read.map(|read| buffer[..read].to_vec());
             sent.send(Piece { left, due: left + delay, bytes }).await?;
-            if read == 0 {
+            if ended {
                 return Ok(());
             }
         }
@@ -328,13 +327,14 @@ impl Connection {
         while let Some(piece) = under_way.recv().await {
             sleep_until(piece.due.into()).await;
             let network = self.moving(direction).await?;
+            let bytes = piece.bytes?;
             if let Network::Narrow(rate) = network {
-                let size = piece.bytes.len() as f64;
+                let size = bytes.len() as f64;
                 sleep(Duration::from_secs_f64(size / f64::from(rate))).await;
             }
-            held.bytes.extend_from_slice(&piece.bytes);
+            held.bytes.extend_from_slice(&bytes);
             let since = *left.get_or_insert(piece.left);
-            let last = piece.bytes.is_empty();
+            let last = bytes.is_empty();
             let holds = network == Network::Buffered && direction == Direction::Down;
             if !last && holds && !held.is_complete() {
                 continue;

@@ -206,6 +206,7 @@ fn main() {
     arguments.test_threads = arguments.test_threads.or(Some(12));
     let mut all = vec![
         trial("relay::disturbs", tools::relay_disturbs),
+        trial("relay::passes_a_reset_on", tools::reset_is_passed_on),
         trial("check::draws_what_failed", tools::check_draws_what_failed),
         trial("relay::slow_way_keeps_the_spacing", tools::slow_way_keeps_the_spacing),
     ];

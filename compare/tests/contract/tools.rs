@@ -77,6 +77,31 @@ pub async fn relay_disturbs() -> Result<()> {
     Ok(())
 }
 
+/// A reset by one side is one for the other, once what was under way has arrived; it is
+/// told once.
+pub async fn reset_is_passed_on() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let recorder = Recorder::new(Lesson::Polling);
+    let relay = Relay::start(listener.local_addr()?, Some(recorder.tap())).await?;
+    relay.set(Network::Slow(Duration::from_millis(100)));
+    let mut client = TcpStream::connect(relay.address).await?;
+    let (mut server, _) = limited("connection", listener.accept()).await??;
+    client.write_all(b"last").await?;
+    client.set_zero_linger()?;
+    drop(client);
+    let mut last = [0; 4];
+    limited("last bytes", server.read_exact(&mut last)).await??;
+    ensure!(&last == b"last");
+    let error = limited("reset", server.read(&mut last)).await?;
+    ensure!(error.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset));
+    let is_reset =
+        |it: &Recording| it.entries.last().is_some_and(|it| it.what == What::Reset);
+    let all = recorded(&recorder, is_reset).await?;
+    let resets = all.entries.iter().filter(|entry| entry.what == What::Reset);
+    ensure!(resets.count() == 1, "{all:?}");
+    Ok(())
+}
+
 pub async fn wire_shows_what_travels(lesson: Lesson) -> Result<()> {
     let server = Server::start(lesson)?;
     let recorder = Recorder::new(lesson);
