@@ -88,9 +88,17 @@ const UNDER_WAY: usize = 64;
 pub struct Relay {
     /// Where clients connect to.
     pub address: SocketAddr,
-    network: watch::Sender<Network>,
+    network: watch::Sender<Set>,
     traffic: Arc<Traffic>,
     accepting: JoinHandle<()>,
+}
+
+/// How the network is set.
+#[derive(Clone, Copy)]
+struct Set {
+    network: Network,
+    /// How often it was down: a cut ends each connection, however short it was.
+    cuts: u64,
 }
 
 /// What has passed so far.
@@ -124,7 +132,8 @@ impl Relay {
     ) -> Result<Self> {
         let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
-        let (network, watched) = watch::channel(Network::Good);
+        let (network, watched) =
+            watch::channel(Set { network: Network::Good, cuts: 0 });
         let traffic = Arc::<Traffic>::default();
         let accepting =
             tokio::spawn(accept(listener, server, watched, traffic.clone(), tap));
@@ -139,7 +148,10 @@ impl Relay {
 
     /// Changes the network, for connections that are open and for new ones.
     pub fn set(&self, network: Network) {
-        self.network.send_replace(network);
+        self.network.send_modify(|set| {
+            set.network = network;
+            set.cuts += u64::from(network == Network::Down);
+        });
     }
 
     /// What has passed so far.
@@ -152,31 +164,34 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.accepting.abort();
-        self.network.send_replace(Network::Down);
+        self.set(Network::Down);
     }
 }
 
 async fn accept(
     listener: TcpListener,
     server: SocketAddr,
-    mut network: watch::Receiver<Network>,
+    mut network: watch::Receiver<Set>,
     traffic: Arc<Traffic>,
     tap: Option<Tap>,
 ) {
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
-        if network.wait_for(|network| *network != Network::Frozen).await.is_err() {
-            return;
-        }
+        let thawed = |set: &Set| set.network != Network::Frozen;
+        let Ok(set) = network.wait_for(thawed).await.map(|set| *set) else { return };
         let connection = Connection {
             number: traffic.connections.fetch_add(1, Ordering::Relaxed) + 1,
             network: network.clone(),
+            cuts: set.cuts,
             traffic: traffic.clone(),
             tap: tap.clone(),
             moved: Arc::new(Mutex::new(Instant::now())),
         };
-        let down = *network.borrow() == Network::Down;
-        let reached = if down { None } else { TcpStream::connect(server).await.ok() };
+        let reached = if set.network == Network::Down {
+            None
+        } else {
+            TcpStream::connect(server).await.ok()
+        };
         let Some(server) = reached else {
             reset(&client);
             connection.tell(Passage::Refused);
@@ -196,7 +211,9 @@ fn reset(stream: &TcpStream) {
 #[derive(Clone)]
 struct Connection {
     number: u64,
-    network: watch::Receiver<Network>,
+    network: watch::Receiver<Set>,
+    /// How often the network was down before.
+    cuts: u64,
     traffic: Arc<Traffic>,
     tap: Option<Tap>,
     /// When the last byte moved, either way.
@@ -245,9 +262,11 @@ impl Connection {
     /// Waits until the network ends the connection.
     async fn broken(&mut self) {
         loop {
-            let network = *self.network.borrow_and_update();
-            let deadline = match network {
-                Network::Down => return,
+            let set = *self.network.borrow_and_update();
+            if set.network == Network::Down || set.cuts != self.cuts {
+                return;
+            }
+            let deadline = match set.network {
                 Network::Impatient(limit) => {
                     let moved =
                         *self.moved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -282,12 +301,12 @@ impl Connection {
     /// Waits until the network moves bytes in this direction.
     async fn moving(&self, direction: Direction) -> Result<Network> {
         let mut network = self.network.clone();
-        let moves = |network: &Network| match network {
+        let moves = |set: &Set| match set.network {
             Network::Frozen | Network::Down => false,
             Network::Deaf => direction == Direction::Up,
             _ => true,
         };
-        Ok(*network.wait_for(moves).await?)
+        Ok(network.wait_for(moves).await?.network)
     }
 
     /// Takes what one side sends.
@@ -303,7 +322,7 @@ impl Connection {
             let read = from.read(&mut buffer).await;
             let ended = !matches!(read, Ok(1..));
             let left = Instant::now();
-            let delay = match *self.network.borrow() {
+            let delay = match self.network.borrow().network {
                 Network::Slow(delay) => delay,
                 _ => Duration::ZERO,
             };

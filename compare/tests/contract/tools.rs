@@ -64,9 +64,12 @@ pub async fn relay_disturbs() -> Result<()> {
     let mut late = [0; 6];
     limited("late echo", client.read_exact(&mut late)).await??;
     ensure!(&late == b"frozen");
+    // However short a cut is.
     relay.set(Network::Down);
+    relay.set(Network::Good);
     let error = limited("reset", client.read(&mut late)).await?;
     ensure!(error.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset));
+    relay.set(Network::Down);
     // The reset may come before the system says that it has connected.
     let refused = async {
         let mut refused = TcpStream::connect(relay.address).await?;
