@@ -560,11 +560,12 @@ async fn page_works_by_keyboard(lab: &Lab) -> Result<()> {
     let tab = page(lab, &window, "fr").await?;
     tab.page.bring_to_front().await?;
     let press = async |selector: &str| {
-        let focus = format!("document.querySelector(`{selector}`).focus(); 1");
-        tab.evaluate(&focus).await?;
-        let is =
-            format!("document.activeElement === document.querySelector(`{selector}`)");
-        ensure!(tab.evaluate(&is).await? == true, "{selector} takes no focus");
+        // At once: what is first in a drawing is soon another.
+        let focus = format!(
+            "(it => {{ it.focus(); return document.activeElement === it; }})(
+                document.querySelector(`{selector}`))"
+        );
+        ensure!(tab.evaluate(&focus).await? == true, "{selector} takes no focus");
         tab.page.find_element(":focus").await?.press_key("Enter").await?;
         anyhow::Ok(())
     };
