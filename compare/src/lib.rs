@@ -17,6 +17,7 @@
 //! | [`client`] | How does a well-behaved client speak each transport? |
 //! | [`raw`] | How is anything else sent, byte by byte? |
 //! | [`relay`] | What can a network do to the bytes? |
+//! | [`link`] | What can a network do to the packets? Linux only. |
 //! | [`wire`] | What do the bytes say? |
 //! | [`recording`] | What has travelled? |
 //! | [`diagram`] | How is that drawn? |
@@ -52,6 +53,8 @@ pub mod exercise;
 pub mod grade;
 pub mod judge;
 pub mod language;
+#[cfg(target_os = "linux")]
+pub mod link;
 pub mod measure;
 pub mod process;
 pub mod program;

@@ -171,6 +171,16 @@ enum Command {
         #[arg(long)]
         request: Option<usize>,
     },
+    /// Measures a lesson on links that lose packets, in the network namespace that this is
+    /// run in: what `measure --loss` starts
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Apart {
+        /// Which lesson
+        lesson: Lesson,
+        /// The plan, as JSON
+        plan: String,
+    },
     /// Shows what travels between a lesson and those who use it, until Ctrl-C
     Wire {
         /// Which lesson
@@ -296,6 +306,16 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Profile { lesson } => {
             let profile = measure::profile::profile(lesson);
             LocalSet::new().block_on(&one, unless_stopped(profile))
+        }
+        #[cfg(target_os = "linux")]
+        Command::Apart { lesson, plan } => {
+            let plan = serde_json::from_str(&plan)?;
+            let measured = async {
+                let measured = measure::apart::apart(lesson, &plan).await?;
+                println!("{}", serde_json::to_string(&measured)?);
+                Ok(())
+            };
+            many()?.block_on(unless_stopped(measured))
         }
         Command::Floor { line, request } => {
             let floor = request.map_or(Floor::Push, Floor::Answer);

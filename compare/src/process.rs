@@ -132,7 +132,11 @@ impl Reserved {
 pub fn installed(program: &str) -> Result<Command> {
     // Debian has in /usr/sbin what only administrators are thought to run.
     let found = which(program).or_else(|_| which_in(program, Some("/usr/sbin"), "/"));
-    let package = if program == "nginx" { "nginx-light" } else { program };
+    let package = match program {
+        "nginx" => "nginx-light",
+        "unshare" => "util-linux",
+        _ => program,
+    };
     found.ok().map(Command::new).with_context(|| {
         format!(
             "{program} is not installed; on Debian and Ubuntu: sudo apt install {package}"

@@ -5,14 +5,13 @@ mod common;
 use std::{
     cell::RefCell,
     fs,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-#[cfg(not(target_os = "linux"))]
-use common::cannot;
-use common::placed;
+use common::{cannot, placed};
 use compare::{
     Lesson, Place, Server,
     client::Chance,
@@ -21,6 +20,7 @@ use compare::{
         cores::Cores,
         gap::{self, Plan},
         http2,
+        loss::{self, loss},
         storm::storm,
         workload,
     },
@@ -63,6 +63,10 @@ fn main() {
         println!("not run: tiny_http2: {lacks}");
     }
     all.push(trial("tiny_http2", tiny_http2).with_ignored_flag(http.is_some()));
+    all.push(match loss::lacks() {
+        None => trial("tiny_loss", tiny_loss),
+        Some(lacks) => cannot("tiny_loss", &lacks),
+    });
     libtest_mimic::run(&arguments, all).exit();
 }
 
@@ -241,6 +245,51 @@ fn tiny_network() -> Result<()> {
         ensure!(trips.upgrade.is_some() == (trips.way == network::Way::Upgraded));
     }
     ensure!(String::from_utf8(output.stdout)? == report.tables(Language::English));
+    Ok(())
+}
+
+/// Links with a distance and a loss, on every transport: their arithmetic, and what a report
+/// says of them.
+fn tiny_loss() -> Result<()> {
+    let plan = loss::Plan {
+        clients: 2,
+        clickers: 1,
+        changes: 30,
+        every: Duration::from_millis(100),
+        links: vec![(40, 0.0), (60, 0.1)],
+    };
+    let compare_itself = Path::new(env!("CARGO_BIN_EXE_compare"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for lesson in Lesson::ALL {
+        let loss = runtime.block_on(loss(compare_itself, lesson, &plan))?;
+        ensure!(loss.cells.len() == plan.links.len(), "{lesson}: {loss:?}");
+        for (cell, &(round_trip, share)) in loss.cells.iter().zip(&plan.links) {
+            let told = (cell.round_trip, cell.loss, cell.clients, cell.changes);
+            ensure!(told == (round_trip, share, 2, 30), "{lesson}: {cell:?}");
+            // Every follower has every change in the end, or a later one.
+            ensure!(cell.delays.len() == 2 * 30, "{lesson}: {cell:?}");
+            let trip = round_trip as f64;
+            let far = cell.delays.iter().all(|delay| *delay >= trip / 2.0)
+                && cell.clicks.iter().all(|click| *click >= trip);
+            ensure!(far && !cell.clicks.is_empty(), "{lesson}: {cell:?}");
+            ensure!(cell.passed > 0, "{lesson}: {cell:?}");
+            ensure!((cell.dropped > 0) == (share > 0.0), "{lesson}: {cell:?}");
+        }
+    }
+
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("report.json");
+    let options =
+        ["--loss", "--quick", "--lesson", "02-sse", "--clients", "1", "--json"];
+    let output = compare(&options).arg(&file).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: network::Report = serde_json::from_str(&fs::read_to_string(&file)?)?;
+    ensure!(report.loss.len() == 1 && report.loss["02-sse"].cells.len() == 6);
+    let text = report.tables(Language::English);
+    // A table for each round trip, with a header, a rule, and a row for each loss.
+    let lines = text.lines().filter(|line| line.starts_with('|')).count();
+    ensure!(lines == 2 * (2 + 3) && text.matches("**02-sse**").count() == 6, "{text}");
+    ensure!(String::from_utf8(output.stdout)? == text);
     Ok(())
 }
 

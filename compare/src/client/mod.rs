@@ -88,6 +88,15 @@ pub async fn connect_by_polling(target: Target) -> Result<Box<dyn Client>> {
     Ok(Box::new(Packets::connect_by_polling(target).await?))
 }
 
+/// Reads until the counter has this version.
+///
+/// # Errors
+/// When it does not come.
+pub async fn reach(client: &mut dyn Client, version: u64) -> Result<()> {
+    while client.next().await?.version < version {}
+    Ok(())
+}
+
 /// Whether an attempt to connect failed because no `101 Switching Protocols` came.
 #[must_use]
 pub fn is_refused_upgrade(error: &anyhow::Error) -> bool {

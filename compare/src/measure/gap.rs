@@ -1,26 +1,17 @@
 //! What clients miss whose network is cut again and again.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use tokio::{
-    task::JoinSet,
-    time::{sleep, sleep_until},
-};
+use tokio::time::{sleep, sleep_until};
 
+use super::followers::{Followers, Log};
 use crate::{
     Target,
-    client::{Chance, Client, Met, connect, follow},
+    client::{connect, reach},
     relay::{Network, Relay},
     report::network::{Gap, Recovery},
 };
-
-/// How long all clients may take for what they should do soon: the longest pause of a page
-/// is 10 s.
-const SOON: Duration = Duration::from_secs(60);
 
 /// What is done to a server's clients.
 #[derive(Clone, Copy, Debug)]
@@ -58,39 +49,15 @@ impl Plan {
     }
 }
 
-/// What one client received: versions, and when.
-type Log = Vec<(Instant, u64)>;
-
 /// Has clients follow the server through a network that is cut, and says what they received.
 ///
 /// # Errors
 /// When a client never connects, or the server does not take a change.
 pub async fn gap(server: Target, plan: Plan) -> Result<Gap> {
     let relay = Relay::start(server.address, None).await?;
-    let logs = Arc::new(Mutex::new(vec![Log::new(); plan.clients]));
-    let mut followers = JoinSet::new();
-    for client in 0..plan.clients {
-        let (logs, target) = (logs.clone(), relay.before(server));
-        followers.spawn(follow(target, Chance::Random, move |met| {
-            if let Met::Snapshot(snapshot) = met {
-                let mut logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
-                logs[client].push((Instant::now(), snapshot.version));
-            }
-        }));
-    }
-    let holding = |version: u64| {
-        let logs = logs.lock().unwrap_or_else(PoisonError::into_inner);
-        let holds = |log: &&Log| log.last().is_some_and(|last| last.1 >= version);
-        logs.iter().filter(holds).count()
-    };
-    let until_all_hold = async |version| {
-        let asked = Instant::now();
-        while holding(version) < plan.clients && asked.elapsed() < SOON {
-            sleep(Duration::from_millis(20)).await;
-        }
-        holding(version)
-    };
-    ensure!(until_all_hold(0).await == plan.clients, "not every client connects");
+    let followers = Followers::start(relay.before(server), plan.clients);
+    let connected = followers.until_all_hold(0).await;
+    ensure!(connected == plan.clients, "not every client connects");
 
     let mut sender = connect(server).await?;
     let mut now = sender.next().await?.version;
@@ -117,16 +84,8 @@ pub async fn gap(server: Target, plan: Plan) -> Result<Gap> {
     };
     let ((), returns) = tokio::try_join!(changing, cutting)?;
     now += plan.changes;
-    let last = until_all_hold(now).await;
-    let logs = logs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    drop(followers);
-    Ok(figures(&logs, before..now, last, &returns))
-}
-
-/// Reads until the counter has this version.
-async fn reach(client: &mut dyn Client, version: u64) -> Result<()> {
-    while client.next().await?.version < version {}
-    Ok(())
+    let last = followers.until_all_hold(now).await;
+    Ok(figures(&followers.logs(), before..now, last, &returns))
 }
 
 /// What the logs say about the versions after `changes.start`, up to `changes.end`.

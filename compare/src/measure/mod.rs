@@ -1,10 +1,14 @@
 //! The comparison: the same workload over the four lessons, in alternating order, beside a
 //! floor and the peers.
 
+#[cfg(target_os = "linux")]
+pub mod apart;
 pub mod cores;
 pub mod floor;
+mod followers;
 pub mod gap;
 pub mod http2;
+pub mod loss;
 pub mod network;
 #[cfg(unix)]
 pub mod profile;
@@ -39,7 +43,8 @@ use workload::{Measurand, Plan};
 /// What is measured, and how much of it.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Clients that follow the counter: 200, or 2000 in a storm, unless told otherwise
+    /// Clients that follow the counter: 200, 2000 in a storm, or 8 on each link that loses,
+    /// unless told otherwise
     #[arg(long)]
     clients: Option<NonZeroUsize>,
     /// Measures this lesson alone
@@ -51,7 +56,7 @@ pub struct Options {
     /// How often a polling client asks, in milliseconds
     #[arg(long, value_name = "MS", default_value = "1000")]
     poll_every: NonZeroUsize,
-    /// One round, and neither the idle minute nor the poll intervals
+    /// One round, and neither the idle minute nor the poll intervals; of loss, five seconds
     #[arg(long)]
     quick: bool,
     /// Instead: what clients miss whose network is cut for 2 s every 15 s, for a minute
@@ -69,6 +74,9 @@ pub struct Options {
     /// Instead: how many round trips a first value and a click cost
     #[arg(long)]
     network: bool,
+    /// Instead: what distance and lost packets do; takes a network namespace of Linux
+    #[arg(long)]
+    loss: bool,
     /// Measures the peers too: on axum, and in Node.js, Bun and Python
     #[arg(long)]
     peers: bool,
@@ -106,8 +114,8 @@ const WAITING_CLIENTS: usize = 100;
 /// # Errors
 /// When a server does not do what its transport asks, or a file cannot be written.
 pub async fn run(options: Options) -> Result<()> {
-    let Options { gaps, storm, rates, http2, network, .. } = options;
-    if gaps || storm || rates || http2 || network {
+    let Options { gaps, storm, rates, http2, network, loss, .. } = options;
+    if gaps || storm || rates || http2 || network || loss {
         return network::run(&options).await;
     }
     let comparison = measure(&options).await?;

@@ -11,6 +11,7 @@ use super::{
     cores::Cores,
     gap::{self, Plan},
     http2::http,
+    loss::{self, loss},
     measurands,
     storm::storm,
     trips::trips,
@@ -26,6 +27,12 @@ use crate::{
 
 /// Clients of a storm, unless told otherwise.
 const CROWD: usize = 2000;
+
+/// Clients on each link that loses packets, unless told otherwise, and for how many seconds
+/// they follow the counter.
+const FAR: usize = 8;
+const LOSING: u64 = 45;
+const LOSING_QUICKLY: u64 = 5;
 
 /// How often the counter changes where it is said what a client costs, per second: never,
 /// and then more and more often.
@@ -63,7 +70,8 @@ pub async fn run(options: &Options) -> Result<()> {
         + u64::from(options.http2)
         + u64::from(options.rates) * RATES.len() as u64
         + u64::from(options.gaps) * runtimes.len() as u64
-        + u64::from(options.storm) * 2 * servers.len() as u64;
+        + u64::from(options.storm) * 2 * servers.len() as u64
+        + u64::from(options.loss) * lessons.len() as u64;
     let bar = ProgressBar::new(steps);
     bar.set_style(ProgressStyle::with_template("{wide_bar} {elapsed_precise}\n{msg}")?);
     bar.enable_steady_tick(Duration::from_millis(500));
@@ -128,6 +136,17 @@ pub async fn run(options: &Options) -> Result<()> {
             };
             let seen = [crowd(Chance::Random).await?, crowd(Chance::Fixed).await?];
             report.storms.insert(subject.to_string(), seen);
+        }
+    }
+    if options.loss {
+        let seconds = if options.quick { LOSING_QUICKLY } else { LOSING };
+        let plan = loss::Plan::lasting(seconds, clients(FAR));
+        for lesson in &lessons {
+            bar.set_message(format!("loss: {lesson}, {seconds} s, all links at once"));
+            let seen = loss(&env::current_exe()?, *lesson, &plan).await;
+            let seen = seen.with_context(|| format!("while {lesson} lost packets"))?;
+            report.loss.insert(lesson.to_string(), seen);
+            bar.inc(1);
         }
     }
     bar.finish_and_clear();

@@ -13,7 +13,7 @@ use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 use crate::{
     Lesson, Server, Target,
-    client::{WebSocket, connect, limited},
+    client::{Client, WebSocket, connect, limited, reach},
     relay::{Network, Relay},
     report::network::{Trips, Way},
 };
@@ -122,13 +122,26 @@ async fn own(target: Target) -> Result<Timed> {
     let first = began.elapsed();
     // Otherwise the answer would come with what is still under way.
     sleep(Duration::from_millis(50)).await;
+    let click = click(&mut *client, target.lesson, version).await?;
+    Ok(Timed { first, click, upgrade: None, connections: 0 })
+}
+
+/// Clicks when the counter has this version, and says how long it took until there was a
+/// new number to show. Nothing of it is under way any more then.
+pub(super) async fn click(
+    client: &mut dyn Client,
+    lesson: Lesson,
+    version: u64,
+) -> Result<Duration> {
     let began = Instant::now();
     client.send("increment").await?;
-    // Over HTTP the answer has the new snapshot, and the page shows it.
-    if target.lesson == Lesson::WebSocket {
-        while client.next().await?.version <= version {}
+    // Over WebSocket nothing answers; else the answer has the number, and the page shows it.
+    let answered = began.elapsed();
+    if lesson == Lesson::Polling {
+        return Ok(answered);
     }
-    Ok(Timed { first, click: began.elapsed(), upgrade: None, connections: 0 })
+    reach(client, version + 1).await?;
+    Ok(if lesson == Lesson::WebSocket { began.elapsed() } else { answered })
 }
 
 /// As socket.io-client does it unless told otherwise: HTTP long polling first, and then

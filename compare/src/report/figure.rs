@@ -44,6 +44,14 @@ impl Figure {
     }
 }
 
+/// The smallest of these sorted values that at least this share of them does not exceed;
+/// nothing when there are none.
+#[must_use]
+pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    let at = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(at.max(1) - 1).copied()
+}
+
 /// Where it was measured.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Machine {

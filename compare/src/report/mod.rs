@@ -5,6 +5,7 @@ pub mod chapter;
 pub mod comparison;
 pub mod curves;
 pub mod figure;
+pub mod loss;
 pub mod network;
 pub mod plot;
 pub mod scaling;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     chapter::{folder, table, write_between},
     curves::{Curve, Curves},
-    figure::Machine,
+    figure::{Machine, quantile},
+    loss::{self, Loss},
 };
 use crate::{Lesson, language::Language};
 
@@ -36,6 +37,9 @@ pub struct Report {
     pub http: Vec<Http>,
     /// The round trips of each transport.
     pub trips: Vec<Trips>,
+    /// What distance and lost packets did, by lesson.
+    #[serde(default)]
+    pub loss: BTreeMap<String, Loss>,
     /// What was asked for and is not installed, and why.
     pub missing: Vec<String>,
 }
@@ -86,10 +90,7 @@ impl Recovery {
     #[must_use]
     pub fn of(mut times: Vec<std::time::Duration>) -> Self {
         times.sort();
-        let at = |share: f64| {
-            let at = (share * times.len() as f64).ceil() as usize;
-            times.get(at.max(1) - 1).map_or(0.0, std::time::Duration::as_secs_f64)
-        };
+        let at = |share| quantile(&times, share).map_or(0.0, |time| time.as_secs_f64());
         Self { p50: at(0.5), p95: at(0.95), max: at(1.0) }
     }
 }
@@ -202,6 +203,7 @@ impl Report {
             (!self.rates.is_empty()).then(|| self.rates_table(language)),
             (!self.gaps.is_empty()).then(|| self.gaps_table(language)),
             (!self.storms.is_empty()).then(|| self.storms_table(language)),
+            (!self.loss.is_empty()).then(|| self.loss_tables(language)),
         ];
         let mut text = sections.into_iter().flatten().collect::<Vec<_>>().join("\n");
         for missing in &self.missing {
@@ -229,6 +231,9 @@ impl Report {
         }
         if !self.storms.is_empty() {
             write_between(CHAPTER, "storms", |language| self.storms_table(language))?;
+        }
+        if !self.loss.is_empty() {
+            write_between(CHAPTER, "loss", |language| self.loss_tables(language))?;
         }
         Ok(())
     }
@@ -451,6 +456,10 @@ impl Report {
             (file, curves)
         });
         plots.collect()
+    }
+
+    fn loss_tables(&self, language: Language) -> String {
+        self.conditions(language) + &loss::tables(&self.loss, language)
     }
 
     fn storms_table(&self, language: Language) -> String {
