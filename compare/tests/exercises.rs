@@ -11,7 +11,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -58,6 +58,7 @@ fn main() -> Result<()> {
         trials.push(trial(format!("{lesson}/observe"), move || observe(lesson)));
     }
     trials.extend(starters()?);
+    trials.extend(steps()?);
     // One waits for a minute.
     let trials = in_order(trials, &["deaf-page"]);
     let solutions = libtest_mimic::run(&arguments, solutions());
@@ -372,18 +373,63 @@ fn folder(exercise: &Exercise, code: Code) -> PathBuf {
 
 /// Builds the starter, and returns what runs it.
 fn built(exercise: &Exercise, code: Code) -> Result<CommandLine> {
+    let my = folder(exercise, code);
+    let started = exercise.start(code, &my, true)?;
+    match code {
+        Code::Js => submission::folder_command(&started),
+        Code::Rust => compiled(&started, &my),
+    }
+}
+
+/// Builds a server in Rust that was started in this folder of `my`, and returns what runs it.
+fn compiled(started: &Path, my: &Path) -> Result<CommandLine> {
     // All of one lesson are built under one name, and copied before the next.
     static ONE: Mutex<()> = Mutex::new(());
-    let my = folder(exercise, code);
-    if code == Code::Js {
-        return submission::folder_command(&exercise.start(code, &my, true)?);
-    }
-    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let started = exercise.start(code, &my, true)?;
-    let program = submission::build(&started)?;
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = submission::build(started)?;
     let copy = my.join(program.file_name().context("no name")?);
     fs::copy(program, &copy)?;
     Ok(CommandLine::new(vec![copy.into()]))
+}
+
+/// The steps in which a chapter builds `updates` up, each of which runs.
+fn steps() -> Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    for lesson in [Lesson::Sse, Lesson::WebSocket] {
+        let exercises = Path::new(env!("CARGO_MANIFEST_DIR")).join("../exercises");
+        let steps = fs::read_dir(exercises.join(lesson.name()).join("steps"))?;
+        for step in steps {
+            let path = step?.path();
+            let number = path.file_stem().context("no name")?.display().to_string();
+            trials.push(trial(format!("step {lesson}/{number}"), move || {
+                step_runs(lesson, number, path)
+            }));
+        }
+    }
+    Ok(trials)
+}
+
+/// The lesson with this step in the place of its `updates` compiles, and tells a client the
+/// number.
+async fn step_runs(lesson: Lesson, number: String, step: PathBuf) -> Result<()> {
+    let my = exercise::my().join(format!(".proof/step-{lesson}-{number}"));
+    let exercise = Exercise::named(&format!("{lesson}/transport"))?;
+    let started = exercise.start(Code::Rust, &my, true)?;
+    let (lesson_file, file) = exercise.files(Code::Rust, &my)?;
+    let (lesson_text, step) =
+        (fs::read_to_string(lesson_file)?, fs::read_to_string(step)?);
+    // Both begin with the address that they answer.
+    let begins = step.split_inclusive('`').take(2).collect::<String>();
+    let (before, updates) =
+        lesson_text.split_once(&begins).context("no such address")?;
+    let (_, after) = updates.split_once("\n}\n").context("updates has no end")?;
+    fs::write(file, format!("{before}{step}{after}"))?;
+    let line = compiled(&started, &my)?;
+    let server = Candidate::program(lesson, line).start().await?;
+    let first = connect(server.target()).await?.next().await?;
+    ensure!(first.value == 0, "{first:?}");
+    fs::remove_dir_all(my)?;
+    Ok(())
 }
 
 /// The starter fails exactly as its data says. What has a clock in the contract is tried

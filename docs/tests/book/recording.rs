@@ -35,9 +35,9 @@ fn cast(lesson: Lesson) -> Text {
         ),
         Lesson::Sse => text(
             "Deux clients suivent le compteur, sur les connexions #1 et #2 ; le premier \
-             clique,\nsur la #3, qu’il ferme au bout de 4 s sans s’en servir.",
+             clique,\nsur la #3, qu’il ferme après 4 s d’inactivité.",
             "Two clients follow the counter, on connections #1 and #2; the first clicks, \
-             on #3,\nwhich it closes when it has not used it for 4 s.",
+             on #3,\nwhich it closes after 4 s without using it.",
         ),
         Lesson::WebSocket => text(
             "Deux clients suivent le compteur, sur les connexions #1 et #2 ; le premier \
@@ -201,16 +201,17 @@ fn shown(recording: &Recording, lesson: Lesson, language: Language) -> String {
     let (title, cast) = (diagram.title(), cast(lesson));
     let way = format!("{} ms", WAY.as_millis());
     let (delay, table) = match language {
-        Language::French => {
-            (format!("Chaque sens dure {way}."), "Les mêmes faits en tableau")
-        }
+        Language::French => (
+            format!("Le trajet dure {way} dans chaque sens."),
+            "Les mêmes faits en tableau",
+        ),
         Language::English => {
             (format!("Each way takes {way}."), "The same facts as a table")
         }
     };
-    let cast = language.spaced(cast.of(language));
+    let cast = language.spaced(&format!("{} {delay}", cast.of(language)));
     format!(
-        "![{}]({})\n\n{cast} {delay}\n\n<details>\n<summary>{table}</summary>\n\n{}\n\
+        "![{}]({})\n\n{cast}\n\n<details>\n<summary>{table}</summary>\n\n{}\n\
          </details>\n",
         title,
         picture(lesson),
