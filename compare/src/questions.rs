@@ -101,7 +101,7 @@ fn about(
     if let Some(version) = version {
         questions.push(("version", Question::counted(
             quoted(
-                "combien de commandes avaient été acceptées depuis le début de l’exécution ?",
+                "combien de commandes avaient été acceptées depuis le démarrage ?",
                 "how many commands had been accepted since the run began?",
             ),
             version,

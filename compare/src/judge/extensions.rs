@@ -38,13 +38,13 @@ const EVERY: Stage = stage!(
     resume::every_event_arrives,
     text(
         "Un client coupé plusieurs fois reçoit les 120 événements, dans l’ordre, une fois \
-         chacun ; qui revient de trop loin, ou d’une autre exécution, l’apprend.",
+         chacun ; qui revient de trop loin, ou d’un autre démarrage, l’apprend.",
         "A client that is cut off several times gets all 120 events, in order, once each; who \
          was away for too long, or comes from another run, is told.",
     ),
     text(
         "L’id du dernier événement reçu n’est pas lu, le journal manque ou n’est pas borné, \
-         ou l’exécution n’est pas dans l’id.",
+         ou le démarrage n’est pas dans l’id.",
         "The id of the last event received is not read, the journal is missing or has no \
          bound, or the run is not in the id.",
     ),

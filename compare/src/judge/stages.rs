@@ -284,7 +284,7 @@ const RESTART: Stage = stage!(
     counting::restart_matches_nothing_old,
     text(
         "Après un redémarrage, rien de ce qu’un client sait encore ne désigne un état ou une \
-         commande de la nouvelle exécution.",
+         commande du nouveau démarrage.",
         "After a restart nothing that a client still knows names a state or a command of the \
          new run.",
     ),
