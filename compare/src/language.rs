@@ -15,6 +15,12 @@ pub enum Language {
     English,
 }
 
+/// Units that a line may not part from their number, as both languages write them.
+pub const UNITS: [&str; 19] = [
+    "%", "B", "Gio", "GiB", "Go", "GB", "h", "kB", "KiB", "Kio", "ko", "MB", "min",
+    "Mio", "Mo", "ms", "o", "px", "s",
+];
+
 /// The same in both languages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Text {
@@ -144,13 +150,22 @@ impl Language {
         format!("{:.0}{}", share * 100.0, self.say("\u{a0}%", "%"))
     }
 
-    /// The text with the spaces that a line may not break at: inside numbers, and before
+    /// The text with the spaces that a line may not break at: before a unit, and before
     /// French punctuation.
     #[must_use]
     pub fn spaced(self, text: &str) -> String {
+        let mut spaced = String::new();
+        for (at, character) in text.char_indices() {
+            let number = spaced.ends_with(|c: char| c.is_ascii_digit());
+            let part = |c: char| !(c.is_alphanumeric() || c == '%' || c == '’');
+            let next = text[at..].trim_start_matches(' ').split(part).next();
+            let unit = next.is_some_and(|next| UNITS.contains(&next));
+            let bound = character == ' ' && number && unit;
+            spaced.push(if bound { '\u{a0}' } else { character });
+        }
         match self {
-            Self::French => text.replace(" ;", "\u{a0};").replace(" :", "\u{a0}:"),
-            Self::English => text.to_owned(),
+            Self::French => spaced.replace(" ;", "\u{a0};").replace(" :", "\u{a0}:"),
+            Self::English => spaced,
         }
     }
 }

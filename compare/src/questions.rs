@@ -99,14 +99,20 @@ fn about(
         Lesson::WebSocket | Lesson::SocketIo => None,
     };
     if let Some(version) = version {
-        questions.push(("version", Question::counted(
-            quoted(
-                "combien de commandes avaient été acceptées depuis le démarrage ?",
-                "how many commands had been accepted since the run began?",
+        questions.push((
+            "version",
+            Question::counted(
+                quoted(
+                    "combien de commandes avaient été acceptées depuis le démarrage ?",
+                    "how many commands had been accepted since the run began?",
+                ),
+                version,
+                (
+                    "le nombre après le tiret est version",
+                    "the number after the hyphen is version",
+                ),
             ),
-            version,
-            ("le nombre après le tiret est version", "the number after the hyphen is version"),
-        )));
+        ));
     }
     if let (Lesson::Sse, Some(pause)) = (lesson, lower.strip_prefix("retry: "))
         && let Ok(pause) = pause.trim().parse()

@@ -62,7 +62,7 @@ fn between(
     let path = folder(language).join(chapter).with_extension("md");
     let page = fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
-    let now = replace(&page, markers, &format!("\n{inside}\n"))
+    let now = replace(&page, markers, &format!("\n{}\n", language.spaced(inside)))
         .with_context(|| format!("{} has no markers {markers}", path.display()))?;
     Ok((path, page, now))
 }

@@ -11,7 +11,7 @@ use book::{
     LANGUAGES,
     page::{Fence, Link, Page},
 };
-use compare::language::Language;
+use compare::language::UNITS;
 use regex::Regex;
 
 use crate::{command, figures, prose::Prose, terms};
@@ -20,7 +20,7 @@ use crate::{command, figures, prose::Prose, terms};
 pub type Check = fn(&Book, &Page) -> Result<Vec<String>>;
 
 /// All checks, but for the output that the pages show and the site that they make.
-pub const CHECKS: [(&str, Check); 10] = [
+pub const CHECKS: [(&str, Check); 11] = [
     ("code", |book, page| Ok(book.code(page))),
     ("provenance", |_, page| Ok(provenance(page))),
     ("switch", |_, page| Ok(switch(page))),
@@ -31,6 +31,7 @@ pub const CHECKS: [(&str, Check); 10] = [
     ("commands", command::faults),
     ("terms", terms::faults),
     ("typography", |_, page| typography(page)),
+    ("plans", |_, page| plans(page)),
 ];
 
 /// Blocks of these languages are code of this repository, and say which.
@@ -214,18 +215,49 @@ fn switch(page: &Page) -> Vec<String> {
     }
 }
 
-/// French without its own spaces and apostrophes.
+/// French without its own spaces and apostrophes; and, in both languages, a number that a
+/// line could part from its unit, or whose thousands are not set apart as its language does.
 fn typography(page: &Page) -> Result<Vec<String>> {
-    if Prose::language(page) != Language::French {
-        return Ok(Vec::new());
-    }
-    let wrong =
-        Regex::new(r"\w'\w|«[^\u{a0}]|[^\u{a0}\s][:;?!»](?:\s|$)|[ \n][:;?!»]|\.\.\.")?;
+    let units = UNITS.join("|");
+    let unit = format!(r"\d(?:[ \u{{202f}}]|\n *)(?:{units})(?:[^\w’]|$)");
+    let language = Prose::language(page);
+    let own = language.say(
+        r"\w'\w|«[^\u{a0}]|[^\u{a0}\s][:;?!»](?:\s|$)|[ \n][:;?!»]|\.\.\.|\d[ \u{202f}]\d{3}\b",
+        r"\d[ \u{a0}\u{202f}](?:\d{3}\b|%)",
+    );
+    let wrong = Regex::new(&format!("(?m){unit}|{own}"))?;
+    let prose = Prose::of(page).own;
+    let faults = wrong.find_iter(&prose).map(|found| {
+        let line = prose[..found.start()].matches('\n').count() + 1;
+        let name = language.say("French", "English");
+        fault(page, line, format!("{:?} is not {name}", found.as_str().trim()))
+    });
+    Ok(faults.collect())
+}
+
+/// A plan of a session whose parts do not follow each other: in a table that begins with a
+/// time and minutes, each part begins where those before it end.
+fn plans(page: &Page) -> Result<Vec<String>> {
+    let time = Regex::new(r"^(\d+)\D+(\d\d)$")?;
     let mut faults = Vec::new();
-    for (line, text) in (1..).zip(Prose::of(page).own.lines()) {
-        let found = wrong.find_iter(text).map(|it| it.as_str().trim());
-        faults
-            .extend(found.map(|it| fault(page, line, format!("{it:?} is not French"))));
+    let mut end = None;
+    for (line, text) in (1..).zip(page.text.lines()) {
+        let cells: Vec<_> = text.trim_matches('|').split('|').map(str::trim).collect();
+        match *cells {
+            ["À" | "At", "Minutes", ..] => end = Some(0),
+            [at, minutes, ..] if end.is_some() && !at.starts_with("--") => {
+                let at =
+                    time.captures(at).with_context(|| format!("{at} is no time"))?;
+                let at = at[1].parse::<u32>()? * 60 + at[2].parse::<u32>()?;
+                let due = end.unwrap_or_default();
+                if at != due {
+                    let wrong = format!("begins after {at} minutes, not {due}");
+                    faults.push(fault(page, line, wrong));
+                }
+                end = Some(due + minutes.parse::<u32>()?);
+            }
+            _ => end = end.filter(|_| cells.len() > 1),
+        }
     }
     Ok(faults)
 }

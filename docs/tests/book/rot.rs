@@ -19,7 +19,7 @@ const FR: &str = "docs/fr/lesson.md";
 const EN: &str = "docs/en/lesson.md";
 const WORDS: &str = "docs/words.fr.txt";
 
-const ROT: [Rot; 32] = [
+const ROT: [Rot; 35] = [
     ("changed_code", "code.rs", "42", "43", "fr/lesson.md:14: shows Some(\"    42\")"),
     ("moved_code", "code.rs", "fn answer", "fn reply", "no line of code.rs contains"),
     ("shorter_code", "code.rs", "}", "", "no later line of code.rs starts with"),
@@ -93,6 +93,9 @@ const ROT: [Rot; 32] = [
     ("no_switch", FR, "*[Read in English](../en/lesson.md)*", "Bonjour.", "not *[Read"),
     ("mute_picture", EN, "[code]", "![]", "no words for ../../code.rs"),
     ("english_space", FR, "## Fin", "Fin : non.\n\n## Fin", "is not French"),
+    ("parted_unit", FR, "## Fin", "Fin en 20 ms.\n\n## Fin", "\"0 ms.\" is not French"),
+    ("parted_thousands", EN, "## End", "End: 1 000.\n\n## End", "is not English"),
+    ("gap_in_a_plan", FR, "| 0:20 |", "| 0:25 |", "begins after 25 minutes, not 20"),
     ("other_term", FR, "*handshakes*", "handshakes", "is \"poignée de main\""),
 ];
 
@@ -134,6 +137,11 @@ TITLE
 | a | b |
 |---|---|
 | 1 | 2 |
+
+| À | Minutes |
+|---|---|
+| 0:00 | 20 |
+| 0:20 | 5 |
 
 <!-- figure: "TITLE" "1" "b" in 2..3 -->
 
