@@ -16,7 +16,9 @@ use chromiumoxide::{
                 Bounds, BrowserContextId, GetWindowForTargetParams,
                 SetWindowBoundsParams, WindowState,
             },
-            emulation::{MediaFeature, SetDeviceMetricsOverrideParams},
+            emulation::{
+                MediaFeature, SetDeviceMetricsOverrideParams, SetEmulatedMediaParams,
+            },
             log::EventEntryAdded,
             network::{
                 EventRequestWillBeSent, EventWebSocketFrameSent, Headers,
@@ -171,6 +173,17 @@ impl Window {
         tab.browser_context_id = Some(self.context.clone());
         Ok(self.shared.browser.new_page(tab).await?)
     }
+}
+
+/// Has a page drawn as it is printed: for paper, as wide as A4 between Chromium's margins.
+///
+/// # Errors
+/// When the browser does not.
+pub async fn as_printed(page: &Page) -> Result<()> {
+    const WIDTH: i64 = 718;
+    page.execute(SetDeviceMetricsOverrideParams::new(WIDTH, 1000, 1.0, false)).await?;
+    page.execute(SetEmulatedMediaParams::builder().media("print").build()).await?;
+    Ok(())
 }
 
 impl Drop for Window {

@@ -1,5 +1,5 @@
-//! What must be true of the rendered book: it needs no other host, no link is dead, and
-//! every diagram is drawn.
+//! What must be true of the rendered book: it needs no other host, no link is dead, every
+//! diagram is drawn, and nothing is cut off where a page is printed.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use book::{page::resolve, render};
-use compare::browser::Window;
+use compare::browser::{Window, as_printed};
 use regex::Regex;
 use tokio::time::timeout;
 
@@ -24,7 +24,7 @@ pub fn faults(book: &Book) -> Result<Vec<String>> {
     let site = tempfile::tempdir()?;
     render::render(&book.root, site.path())?;
     let mut faults = links(site.path())?;
-    faults.extend(block_on(diagrams(book, site.path()))?);
+    faults.extend(block_on(drawn(book, site.path()))?);
     Ok(faults)
 }
 
@@ -84,14 +84,19 @@ fn read(site: &Path, folder: &str, files: &mut BTreeMap<String, String>) -> Resu
     Ok(())
 }
 
-/// Pages that a browser cannot draw the diagrams of, or not without the network.
-async fn diagrams(book: &Book, site: &Path) -> Result<Vec<String>> {
+/// Pages that a browser cannot draw the diagrams of, or not without the network, and those
+/// with something wider than the paper.
+async fn drawn(book: &Book, site: &Path) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     let window = Window::open().await?;
     let tab = window.blank().await?;
+    as_printed(&tab).await?;
     for page in book.pages.values() {
+        if !page.path.starts_with("docs/") || page.path.ends_with("SUMMARY.md") {
+            continue;
+        }
         let first = page.fences.iter().find(|fence| fence.language == "mermaid");
-        let Some(line) = first.map(|fence| fence.line) else { continue };
+        let line = first.map_or(1, |fence| fence.line);
         let path = page.path.replace("docs/", "").replace("README", "index");
         let path = site.join(path).with_extension("html").display().to_string();
         let url =
@@ -113,6 +118,15 @@ async fn diagrams(book: &Book, site: &Path) -> Result<Vec<String>> {
                 faults.extend(foreign.iter().map(|name| fault(page, line, name)));
             }
         }
+        // What scrolls on a screen is cut off on paper.
+        let wide = "[...document.querySelectorAll('main *')]
+            .filter((it) => it.getBoundingClientRect().right > innerWidth + 1
+                || it.matches('pre > code') && it.scrollWidth > it.clientWidth + 1)
+            .map((it) => `${it.localName} ${it.textContent.trim().slice(0, 60)}`)
+            .slice(0, 3)";
+        let wide: Vec<String> = tab.evaluate(wide).await?.into_value()?;
+        let cut = wide.iter().map(|what| format!("a printed page cuts off: {what}"));
+        faults.extend(cut.map(|wrong| fault(page, 1, wrong)));
     }
     Ok(faults)
 }
