@@ -14,17 +14,12 @@ pub fn list(language: Language) -> Result<String> {
     let mut text = String::new();
     for exercise in Exercise::all()? {
         let mark = if done.contains(&exercise.name) { "✓" } else { " " };
-        let codes = match (&exercise.rust, &exercise.js) {
-            (Some(_), Some(_)) => "Rust, --js",
-            (None, Some(_)) => "--js",
-            (Some(_), None) => "Rust",
-            (None, None) if exercise.patch.is_some() => "Rust",
-            (None, None) => "",
-        };
+        // What `--js` asks for.
+        let codes = exercise.codes(language)?.replace(", JavaScript", ", --js");
         let Exercise { name, minutes, .. } = &exercise;
         let (kind, title) = (exercise.kind.name(language), exercise.title.of(language));
         text.push_str(&format!(
-            "{mark} {name:<28} {kind:<10} {minutes:>3} min  {codes:<10}  {title}\n"
+            "{mark} {name:<28} {kind:<10} {minutes:>3} min  {codes:<18}  {title}\n"
         ));
     }
     Ok(text)
@@ -46,22 +41,7 @@ pub fn table(lesson: Option<Lesson>, language: Language) -> Result<String> {
     let is_wanted = |exercise: &Exercise| lesson.is_none_or(|it| it == exercise.lesson);
     for exercise in Exercise::all()?.into_iter().filter(is_wanted) {
         let (kind, title) = (exercise.kind.name(language), exercise.title.of(language));
-        let code = match (&exercise.rust, &exercise.js) {
-            (Some(_), Some(_)) => "Rust, JavaScript",
-            (Some(hole), None) if hole.file.ends_with(".js") => "JavaScript",
-            (Some(_), None) => "Rust",
-            (None, Some(_)) => "JavaScript",
-            (None, None) if exercise.patch.is_some() => {
-                let files = exercise.patched()?;
-                let has = |end| files.iter().any(|file| file.ends_with(end));
-                match (has(".rs"), has(".js")) {
-                    (true, true) => say("Rust et JavaScript", "Rust and JavaScript"),
-                    (false, true) => "JavaScript",
-                    _ => "Rust",
-                }
-            }
-            (None, None) => "–",
-        };
+        let code = exercise.codes(language)?;
         let mut failing: Vec<String> =
             exercise.stages.iter().map(|stage| format!("`{}`", stage.name)).collect();
         failing.extend(exercise.browser.iter().map(|name| format!("`{name}`")));
@@ -99,6 +79,28 @@ impl Kind {
 }
 
 impl Exercise {
+    /// What it is written in: two with a comma where one of them is enough.
+    fn codes(&self, language: Language) -> Result<&'static str> {
+        Ok(match (&self.rust, &self.js) {
+            (Some(_), Some(_)) => "Rust, JavaScript",
+            (Some(hole), None) if hole.file.ends_with(".js") => "JavaScript",
+            (Some(_), None) => "Rust",
+            (None, Some(_)) => "JavaScript",
+            (None, None) if self.patch.is_some() => {
+                let files = self.patched()?;
+                let has = |end| files.iter().any(|file| file.ends_with(end));
+                match (has(".rs"), has(".js")) {
+                    (true, true) => {
+                        language.say("Rust et JavaScript", "Rust and JavaScript")
+                    }
+                    (false, true) => "JavaScript",
+                    _ => "Rust",
+                }
+            }
+            (None, None) => "–",
+        })
+    }
+
     /// What a student is told at the start: the task, where it is written, and what fails
     /// now.
     #[must_use]
