@@ -2,7 +2,7 @@
 
 use std::{env, num::NonZeroUsize, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -51,6 +51,9 @@ const IDLE: Duration = Duration::from_secs(60);
 pub async fn run(options: &Options) -> Result<()> {
     let clients = |usual| options.clients.map_or(usual, NonZeroUsize::get);
     let lessons = options.lesson.map_or(Lesson::ALL.to_vec(), |lesson| vec![lesson]);
+    if let Some(lacks) = options.loss.then(loss::lacks).flatten() {
+        bail!(lacks);
+    }
     Lesson::build(if options.network { &Lesson::ALL } else { &lessons })?;
     let (servers, missing) = servers(options);
     let arguments: Vec<String> = env::args().skip(2).collect();
