@@ -36,13 +36,16 @@ pub fn faults(_book: &Book, page: &Page) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// A cell, by the title above its table, the beginning of its row and the head of its column.
+/// A cell, by the title above its table, the beginning of its row and the head of its column;
+/// what a line may not break at is a space.
 fn cell<'a>(text: &'a str, title: &str, row: &str, column: &str) -> Result<&'a str> {
     let comment = |line: &&str| line.starts_with("<!-- figure:");
+    let plain = |text: &str| text.replace('\u{a0}', " ");
+    let [title, row, column] = [title, row, column].map(plain);
     let mut lines = text.lines().filter(|line| !comment(line));
     lines
         .by_ref()
-        .find(|line| line.contains(title))
+        .find(|line| plain(line).contains(&title))
         .with_context(|| format!("no line contains {title:?}"))?;
     let mut table = lines
         .skip_while(|line| !line.starts_with('|'))
@@ -51,9 +54,9 @@ fn cell<'a>(text: &'a str, title: &str, row: &str, column: &str) -> Result<&'a s
             line.trim_matches('|').split(" | ").map(str::trim).collect::<Vec<_>>()
         });
     let heads = table.next().with_context(|| format!("no table below {title:?}"))?;
-    let at = heads.iter().position(|head| *head == column);
+    let at = heads.iter().position(|head| plain(head) == column);
     let at = at.with_context(|| format!("no column {column:?} among {heads:?}"))?;
-    let cells = table.find(|cells| cells.first() == Some(&row));
+    let cells = table.find(|cells| cells.first().is_some_and(|it| plain(it) == row));
     let cells = cells.with_context(|| format!("no row {row:?} below {title:?}"))?;
     cells.get(at).copied().context("the row is too short")
 }
