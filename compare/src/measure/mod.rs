@@ -3,6 +3,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod apart;
+pub mod capacity;
 pub mod cores;
 pub mod floor;
 mod followers;
@@ -32,7 +33,7 @@ use crate::{
     process::allow_descriptors,
     report::{
         chapter::write_json,
-        comparison::{Comparison, Measured, versions},
+        comparison::{Comparison, Measured, Sample, versions},
         figure::Machine,
         tables,
     },
@@ -53,7 +54,7 @@ pub struct Options {
     /// How often each server is measured; every other time in reverse order
     #[arg(long, default_value = "3")]
     rounds: NonZeroUsize,
-    /// How often a polling client asks, in milliseconds
+    /// How long a polling client waits after an answer, in milliseconds
     #[arg(long, value_name = "MS", default_value = "1000")]
     poll_every: NonZeroUsize,
     /// One round, and neither the idle minute nor the poll intervals; of loss, five seconds
@@ -71,6 +72,9 @@ pub struct Options {
     /// Instead: what polling and SSE cost over HTTP/2; takes nginx, openssl and curl
     #[arg(long)]
     http2: bool,
+    /// Instead: how many messages a second a server's core bears, in about two minutes
+    #[arg(long)]
+    capacity: bool,
     /// Instead: how many round trips a first value and a click cost
     #[arg(long)]
     network: bool,
@@ -105,8 +109,9 @@ const INTERVALS: [Duration; 4] = [
     Duration::from_millis(5000),
 ];
 
-/// The time between two changes while pollers wait, and how many there are of them.
-const WAITING_EVERY: Duration = Duration::from_millis(1500);
+/// The time between two changes while pollers wait, and how many there are of them. It is
+/// no multiple of an interval, or each poller would meet all changes at the same moment.
+const WAITING_EVERY: Duration = Duration::from_millis(1618);
 const WAITING_CLIENTS: usize = 100;
 
 /// Measures, prints a table, and writes what was asked for.
@@ -114,6 +119,9 @@ const WAITING_CLIENTS: usize = 100;
 /// # Errors
 /// When a server does not do what its transport asks, or a file cannot be written.
 pub async fn run(options: Options) -> Result<()> {
+    if options.capacity {
+        return capacity::run(&options).await;
+    }
     let Options { gaps, storm, rates, http2, network, loss, .. } = options;
     if gaps || storm || rates || http2 || network || loss {
         return network::run(&options).await;
@@ -141,16 +149,17 @@ async fn measure(options: &Options) -> Result<Comparison> {
     // A socket for each, and what a runtime and its files need.
     allow_descriptors(plan.clients as u64 + 1000)?;
     let (measurands, missing) = measurands(options);
-    // Before the cores are split: a build wants them all.
+    // Before the cores are split: a build wants them all, and the machine has them all.
     let asked = options.lesson.map(|lesson| vec![lesson, Lesson::Polling]);
     let lessons = asked.unwrap_or(Lesson::ALL.to_vec());
     Lesson::build(&lessons)?;
+    let machine = Machine::this();
     let cores = Cores::split()?;
     let arguments: Vec<String> = env::args().skip(2).collect();
     let mut comparison = Comparison {
         date: time::OffsetDateTime::now_utc().date().to_string(),
         command: format!("just compare {}", arguments.join(" ")).trim().to_owned(),
-        machine: Machine::this(),
+        machine,
         own_core: cores.is_split(),
         versions: versions(options.peers),
         clients: plan.clients,
@@ -171,16 +180,22 @@ async fn measure(options: &Options) -> Result<Comparison> {
             order.reverse();
         }
         for at in order {
-            let measurand = measurands[at];
-            bar.set_message(format!("round {} of {rounds}: {measurand}", round + 1));
-            let of = comparison.lesson(measurand.lesson());
-            let of = of.and_then(|measured| measured.samples.first()).cloned();
-            let sample = workload::measure(measurand, of.as_ref(), plan, &cores).await;
-            let sample =
-                sample.with_context(|| format!("while measuring {measurand}"))?;
+            bar.set_message(format!(
+                "round {} of {rounds}: {}",
+                round + 1,
+                measurands[at]
+            ));
+            let sample = sample(&comparison, measurands[at], plan, &cores).await?;
             comparison.subjects[at].samples.push(sample);
             bar.inc(1);
         }
+    }
+    while let Some((at, round)) = comparison.to_repeat() {
+        bar.set_message(format!("again, for it was disturbed: {}", measurands[at]));
+        bar.inc_length(1);
+        let sample = sample(&comparison, measurands[at], plan, &cores).await?;
+        comparison.subjects[at].replace(round, sample);
+        bar.inc(1);
     }
     if !options.quick {
         bar.set_message("the quiet minute: idle clients, and pollers that wait");
@@ -190,12 +205,26 @@ async fn measure(options: &Options) -> Result<Comparison> {
     Ok(comparison)
 }
 
+/// Measures a server once; a floor lies below its lesson's first sample.
+async fn sample(
+    comparison: &Comparison,
+    measurand: Measurand,
+    plan: Plan,
+    cores: &Cores,
+) -> Result<Sample> {
+    let of = comparison.lesson(measurand.lesson());
+    let of = of.and_then(|measured| measured.samples.first());
+    let sample = workload::measure(measurand, of, plan, cores).await;
+    sample.with_context(|| format!("while measuring {measurand}"))
+}
+
 /// A server that was not measured yet.
 fn nothing_yet(measurand: Measurand) -> Measured {
     Measured {
         lesson: measurand.lesson().to_string(),
         runtime: measurand.runtime().to_owned(),
         samples: Vec::new(),
+        set_aside: Vec::new(),
         idle: None,
     }
 }

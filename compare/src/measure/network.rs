@@ -164,7 +164,7 @@ pub async fn run(options: &Options) -> Result<()> {
 }
 
 /// What is measured, without floors; and what would be but is not installed.
-fn servers(options: &Options) -> (Vec<Subject>, Vec<String>) {
+pub(super) fn servers(options: &Options) -> (Vec<Subject>, Vec<String>) {
     let (measurands, missing) = measurands(options);
     let servers = measurands.into_iter().filter_map(|measurand| match measurand {
         Measurand::Server(subject) => Some(subject),

@@ -10,12 +10,12 @@ use std::{
     io::{Cursor, ErrorKind},
     ops::Range,
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use memchr::memmem;
-use tokio::{net::TcpStream, time::sleep_until};
+use tokio::{net::TcpStream, time::sleep};
 use tokio_tungstenite::tungstenite::protocol::frame::{
     FrameHeader,
     coding::{Control, Data, OpCode},
@@ -427,15 +427,16 @@ impl Connection {
     }
 }
 
-/// Follows the counter for ever and tells `seen` each version; a client that polls asks
-/// every `interval`, the first time at once and then counted from `phase`.
+/// Follows the counter for ever and tells `seen` each version. A client that polls does as
+/// lesson 1's page: it asks at once, and again a `pause` after each answer; only the `first`
+/// pause is its own, so that clients which came together do not ask together.
 ///
 /// # Errors
 /// When the connection is lost.
 pub async fn follow(
     mut connection: Connection,
-    interval: Duration,
-    phase: Instant,
+    pause: Duration,
+    first: Duration,
     seen: impl Fn(u64),
 ) -> Result<()> {
     if !connection.speech.polls() {
@@ -443,7 +444,7 @@ pub async fn follow(
             seen(connection.next().await?);
         }
     }
-    let mut next = phase;
+    let mut next = first;
     loop {
         let polled = match connection.poll().await {
             Err(_) => {
@@ -453,11 +454,8 @@ pub async fn follow(
             Ok(polled) => polled,
         };
         polled.into_iter().for_each(&seen);
-        // A late answer does not shift the ones that follow.
-        while next <= Instant::now() {
-            next += interval;
-        }
-        sleep_until(next.into()).await;
+        sleep(next).await;
+        next = pause;
     }
 }
 

@@ -3,18 +3,18 @@
 use std::{
     cell::{Cell, RefCell},
     env, fmt,
-    process::Command,
+    process::{self, Command},
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, future::try_join_all, stream};
 use hdrhistogram::Histogram;
 use tokio::{
     sync::Notify,
     task::{JoinHandle, JoinSet, spawn_local},
-    time::{MissedTickBehavior, interval, sleep, sleep_until, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -26,6 +26,7 @@ use crate::{
     client::limited,
     process::{cpu_time, footprint},
     report::{
+        capacity::Step,
         comparison::{FLOOR, Idle, Sample, Waiting},
         network::Paid,
     },
@@ -41,6 +42,10 @@ const WARM_UP: usize = 10;
 /// How long a server is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_millis(250);
 
+/// How late a change may leave and still count from when it left: the runtime's timer and
+/// the kernel's each round up to a millisecond.
+const GRAIN: Duration = Duration::from_millis(2);
+
 /// How much is done to each server.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -52,7 +57,7 @@ pub struct Plan {
     pub every: Duration,
     /// Changes that are sent all at once afterwards.
     pub burst: usize,
-    /// How often a client that polls asks.
+    /// How long a client that polls waits after an answer.
     pub poll: Duration,
 }
 
@@ -98,7 +103,8 @@ impl fmt::Display for Measurand {
 /// process.
 struct Board {
     held: RefCell<Vec<Option<u64>>>,
-    /// When the command was sent that makes each version; the first makes version 1.
+    /// When the command was sent, or due, that makes each version; the first makes
+    /// version 1.
     sent: RefCell<Vec<Instant>>,
     delays: RefCell<Histogram<u64>>,
     recording: Cell<bool>,
@@ -162,6 +168,13 @@ impl Board {
     fn delay(&self, quantile: f64) -> f64 {
         self.delays.borrow().value_at_quantile(quantile) as f64 / 1000.0
     }
+
+    /// The delays that were recorded, in microseconds, and how many there are of each.
+    fn spread(&self) -> Vec<(u64, u64)> {
+        let delays = self.delays.borrow();
+        let recorded = delays.iter_recorded();
+        recorded.map(|it| (it.value_iterated_to(), it.count_at_value())).collect()
+    }
 }
 
 /// A server with its followers and the one who commands.
@@ -216,7 +229,6 @@ impl Session {
     pub(super) async fn connect(&mut self) -> Result<()> {
         let clients = self.board.held.borrow().len();
         let (speech, target) = (self.speech, self.server.target());
-        let begin = Instant::now();
         let opening = stream::iter(0..clients).map(|client| {
             let traffic = self.traffic.clone();
             async move {
@@ -229,11 +241,11 @@ impl Session {
         let mut opened = opening.buffer_unordered(CONNECTING);
         let mut next = async || limited("handshake", opened.try_next()).await?;
         while let Some((client, connection)) = next().await? {
-            let (board, interval) = (self.board.clone(), self.poll);
-            // Spread evenly: a class does not open the page in the same millisecond.
-            let phase = begin + interval.mul_f64(client as f64 / clients as f64);
+            let (board, pause) = (self.board.clone(), self.poll);
+            // A class does not open the page in the same millisecond.
+            let first = pause.mul_f64(fastrand::f64());
             self.tasks.spawn_local(async move {
-                follow(connection, interval, phase, |v| board.seen(client, v)).await
+                follow(connection, pause, first, |v| board.seen(client, v)).await
             });
         }
         drop(opened);
@@ -244,25 +256,38 @@ impl Session {
         self.board.sent.borrow().len() as u64
     }
 
-    async fn change(&self, count: usize) -> Result<()> {
-        self.board.sent.borrow_mut().extend(vec![Instant::now(); count]);
+    async fn change(&self, sent: Instant, count: usize) -> Result<()> {
+        self.board.sent.borrow_mut().extend(vec![sent; count]);
         self.commander.increment(count).await
     }
 
-    /// Makes changes at a pace, and waits until every client holds the last.
+    /// Makes changes at a pace that waits for nobody, and returns how late the latest left.
+    async fn pace(&self, changes: usize, every: Duration) -> Result<Duration> {
+        let (mut due, mut latest) = (Instant::now(), Duration::ZERO);
+        for _ in 0..changes {
+            sleep_until(due.into()).await;
+            let late = due.elapsed();
+            // Who waits counts from when the change was due, even if this program stood
+            // still then.
+            let sent = if late > GRAIN { due } else { Instant::now() };
+            self.change(sent, 1).await?;
+            latest = latest.max(late);
+            due += every;
+        }
+        Ok(latest)
+    }
+
+    /// Makes changes at a pace, and waits until every client holds the last; returns how
+    /// late the latest left.
     pub(super) async fn paced(
         &mut self,
         changes: usize,
         every: Duration,
-    ) -> Result<()> {
+    ) -> Result<Duration> {
         self.relieve().await?;
-        let mut pace = interval(every);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for _ in 0..changes {
-            pace.tick().await;
-            self.change(1).await?;
-        }
-        self.all_hold(self.versions()).await
+        let latest = self.pace(changes, every).await?;
+        self.all_hold(self.versions()).await?;
+        Ok(latest)
     }
 
     async fn all_hold(&mut self, version: u64) -> Result<()> {
@@ -282,6 +307,11 @@ impl Session {
         let (kib, _descriptors) = footprint(self.server.pid()).ok()?;
         Some(kib as f64 * 1.024)
     }
+}
+
+/// CPU time that this process has used: all clients are in it.
+fn own_cpu() -> Option<Duration> {
+    cpu_time(process::id())
 }
 
 /// Connects one who commands, and has all be read that it gets.
@@ -356,15 +386,17 @@ pub async fn measure(
     sample.memory_idle = added(session.memory());
 
     session.paced(WARM_UP, plan.every).await?;
-    let (before, cpu) = (session.traffic.get(), session.cpu());
+    let (before, cpu, own) = (session.traffic.get(), session.cpu(), own_cpu());
     session.board.recording.set(true);
-    session.paced(plan.changes, plan.every).await?;
+    let late = session.paced(plan.changes, plan.every).await?;
     session.board.recording.set(false);
-    let cpu_now = session.cpu();
+    let (cpu_now, own_now) = (session.cpu(), own_cpu());
+    sample.late = late.as_secs_f64() * 1000.0;
     let passed = session.traffic.get().since(before);
     let each = passed.deliveries as f64;
     sample.deliveries = passed.deliveries;
     sample.cpu = per(cpu, cpu_now, each);
+    sample.client_cpu = per(own, own_now, each);
     sample.down = (passed.down + passed.head_down) as f64 / each;
     sample.up = (passed.up + passed.head_up) as f64 / each;
     sample.head_down = passed.head_down as f64 / each;
@@ -374,10 +406,11 @@ pub async fn measure(
     sample.p95 = session.board.delay(0.95);
     sample.p99 = session.board.delay(0.99);
     sample.max = session.board.delay(1.0);
+    sample.spread = session.board.spread();
 
     session.relieve().await?;
     let (before, begin) = (session.traffic.get(), Instant::now());
-    session.change(plan.burst).await?;
+    session.change(begin, plan.burst).await?;
     session.all_hold(session.versions()).await?;
     sample.burst = begin.elapsed().as_secs_f64() * 1000.0;
     sleep(SETTLE).await;
@@ -448,7 +481,7 @@ pub async fn paid(
             if every > Duration::from_secs(1) {
                 session.relieve().await?;
             }
-            session.change(1).await?;
+            session.change(Instant::now(), 1).await?;
             at += every;
         }
     }
@@ -465,6 +498,58 @@ pub async fn paid(
             / shares,
         cpu: used.map(|used| used.as_secs_f64() * 1e6 / shares),
     })
+}
+
+/// Loads a server for some time so that `messages` a second are due over all clients: by so
+/// many changes, or, where clients poll, by so many questions while the counter changes at
+/// the pace `every`.
+///
+/// # Errors
+/// When the server does not do what its transport asks.
+pub async fn load(
+    subject: Subject,
+    clients: usize,
+    messages: f64,
+    every: Duration,
+    time: Duration,
+    cores: &Cores,
+) -> Result<Step> {
+    let server = start(subject, cores)?;
+    let speech = Speech::Lesson(subject.lesson);
+    let each = Duration::from_secs_f64(clients as f64 / messages);
+    let every = if speech.polls() { every } else { each };
+    let mut session = Session::start(server, speech, clients, each).await?;
+    session.connect().await?;
+    session.paced(WARM_UP, Duration::from_millis(50)).await?;
+    let loading = session.pace(usize::MAX, every);
+    let measuring = async {
+        // Until what is not measured has warmed the server up, and what waits has begun to.
+        sleep(time / 4).await;
+        session.board.recording.set(true);
+        let (before, cpu, own) = (session.traffic.get(), session.cpu(), own_cpu());
+        let begin = Instant::now();
+        sleep(time).await;
+        let passed = session.traffic.get().since(before);
+        let seconds = begin.elapsed().as_secs_f64();
+        let share = |now: Option<Duration>, before: Option<Duration>| {
+            Some((now? - before?).as_secs_f64() / seconds)
+        };
+        Step {
+            due: messages,
+            came: (passed.deliveries + passed.not_modified) as f64 / seconds,
+            server: share(session.cpu(), cpu),
+            clients: share(own_cpu(), own),
+            p95: session.board.delay(0.95),
+        }
+    };
+    let step = tokio::select! {
+        loaded = loading => bail!("the load ended: {loaded:?}"),
+        step = measuring => step,
+    };
+    if let Some(ended) = session.tasks.try_join_next() {
+        ended?.context("a client was lost")?;
+    }
+    Ok(step)
 }
 
 /// What polling makes the reader wait, at each interval, all at the same time.

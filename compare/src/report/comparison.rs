@@ -1,6 +1,6 @@
 //! The comparison as data: all samples, and the figures that are made of them.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, mem, path::Path, process::Command};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,15 @@ const CRATES: [&str; 5] = ["actix-web", "actix-ws", "askama", "socketioxide", "t
 /// this many times the CPU of the fastest.
 const DISTURBED: f64 = 1.5;
 
+/// How often a server is measured again at most, because a run of it was disturbed.
+pub const AGAIN: usize = 2;
+
+/// A percentile is shown when at least so many changes lie beyond it: a single slow change
+/// makes as many slow delays as there are clients.
+pub const BEYOND: f64 = 5.0;
+
 /// One comparison.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Comparison {
     /// The day, in UTC, as ISO 8601 writes it.
     pub date: String,
@@ -38,7 +45,7 @@ pub struct Comparison {
     pub every: f64,
     /// Changes at once, per run.
     pub burst: usize,
-    /// How often a polling client asked, in milliseconds.
+    /// How long a polling client waited after an answer, in milliseconds.
     pub poll: f64,
     /// How often each server was measured.
     pub rounds: usize,
@@ -68,6 +75,11 @@ pub struct Sample {
     pub memory_loaded: Option<f64>,
     /// Delays that were recorded: one for each change and client.
     pub delays: u64,
+    /// The delays, in microseconds to three digits, and how many there are of each.
+    pub spread: Vec<(u64, u64)>,
+    /// How long after it was due a command left, at most. One that left late counts from
+    /// when it was due.
+    pub late: f64,
     /// From the command to the snapshot, over all clients and changes: the median.
     pub p50: f64,
     /// The 95th percentile.
@@ -80,6 +92,8 @@ pub struct Sample {
     pub deliveries: u64,
     /// Server CPU for each, in microseconds.
     pub cpu: Option<f64>,
+    /// CPU of the process that plays all clients, for each, in microseconds.
+    pub client_cpu: Option<f64>,
     /// Bytes received for each, heads included.
     pub down: f64,
     /// Bytes sent for each, heads included.
@@ -123,7 +137,7 @@ pub struct Waiting {
 }
 
 /// One server, measured.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Measured {
     /// The lesson whose transport it serves.
     pub lesson: String,
@@ -131,6 +145,8 @@ pub struct Measured {
     pub runtime: String,
     /// One sample for each round.
     pub samples: Vec<Sample>,
+    /// The samples of disturbed runs that were measured again.
+    pub set_aside: Vec<Sample>,
     /// What it costs while nothing changes.
     pub idle: Option<Idle>,
 }
@@ -147,6 +163,40 @@ impl Measured {
     pub fn figure(&self, of: impl Fn(&Sample) -> Option<f64>) -> Option<Figure> {
         Figure::new(self.samples.iter().filter_map(of).collect())
     }
+
+    /// The delay that this share of all delays of all rounds does not exceed, in
+    /// milliseconds, with the smallest and the largest of a round alone.
+    #[must_use]
+    pub fn percentile(&self, share: f64) -> Option<Figure> {
+        let rounds = self.samples.iter().filter_map(|it| quantile(&it.spread, share));
+        let all: Vec<_> =
+            self.samples.iter().flat_map(|it| it.spread.clone()).collect();
+        Some(Figure {
+            median: quantile(&all, share)?,
+            ..Figure::new(rounds.collect())?
+        })
+    }
+
+    /// Sets the sample of a round aside for a new one.
+    pub fn replace(&mut self, round: usize, sample: Sample) {
+        let disturbed = mem::replace(&mut self.samples[round], sample);
+        self.set_aside.push(disturbed);
+    }
+}
+
+/// The delay in milliseconds that this share of the delays does not exceed.
+fn quantile(spread: &[(u64, u64)], share: f64) -> Option<f64> {
+    let mut spread = spread.to_vec();
+    spread.sort_unstable();
+    let count: u64 = spread.iter().map(|(_, count)| count).sum();
+    let mut left = (share * count as f64).ceil().max(1.0) as u64;
+    for (delay, count) in spread {
+        if count >= left {
+            return Some(delay as f64 / 1000.0);
+        }
+        left -= count;
+    }
+    None
 }
 
 impl Comparison {
@@ -172,15 +222,40 @@ impl Comparison {
         )
     }
 
-    /// The servers whose rounds lie so far apart that something else must have disturbed
-    /// them.
+    /// Whether enough changes lie beyond the delay that this share does not exceed.
+    #[must_use]
+    pub fn shows(&self, share: f64) -> bool {
+        (self.changes * self.rounds) as f64 * (1.0 - share) >= BEYOND
+    }
+
+    /// A round in which something else disturbed this server: a command left late by more
+    /// than half the time between two, or the rounds lie so far apart that the slowest must
+    /// have been disturbed.
+    fn disturbed_round(&self, measured: &Measured) -> Option<usize> {
+        let late = |sample: &Sample| sample.late > self.every / 2.0;
+        if let Some(round) = measured.samples.iter().position(late) {
+            return Some(round);
+        }
+        let cpu = measured.figure(|sample| sample.cpu)?;
+        let slowest = |sample: &Sample| sample.cpu == Some(cpu.max);
+        let round = measured.samples.iter().position(slowest);
+        round.filter(|_| cpu.max > DISTURBED * cpu.min)
+    }
+
+    /// The run to measure again: the place of its server among the subjects, and its round.
+    #[must_use]
+    pub fn to_repeat(&self) -> Option<(usize, usize)> {
+        self.subjects.iter().enumerate().find_map(|(at, measured)| {
+            let may = measured.set_aside.len() < AGAIN;
+            Some((at, self.disturbed_round(measured).filter(|_| may)?))
+        })
+    }
+
+    /// The servers that were disturbed and remained so.
     #[must_use]
     pub fn disturbed(&self) -> Vec<&Measured> {
-        let wide = |measured: &&Measured| {
-            let cpu = measured.figure(|sample| sample.cpu);
-            cpu.is_some_and(|cpu| cpu.max > DISTURBED * cpu.min)
-        };
-        self.subjects.iter().filter(wide).collect()
+        let disturbed = |it: &&Measured| self.disturbed_round(it).is_some();
+        self.subjects.iter().filter(disturbed).collect()
     }
 }
 
@@ -227,13 +302,15 @@ pub fn versions(peers: bool) -> BTreeMap<String, String> {
             versions.insert(package.to_owned(), version.to_owned());
         }
     }
-    let python = here.join("peers/python/requirements.txt");
-    for line in fs::read_to_string(python).unwrap_or_default().lines() {
-        if let Some((package, version)) = line.split_once("==")
-            && ["websockets", "python-socketio", "uvicorn"].contains(&package)
+    // What is installed: a package that a system does not have is not used there either.
+    let script = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))";
+    for package in ["websockets", "python-socketio", "uvicorn", "uvloop"] {
+        let mut python = Command::new(Runtime::Python.program());
+        if let Ok(said) = python.args(["-c", script, package]).output()
+            && let Ok(version) = String::from_utf8(said.stdout)
+            && said.status.success()
         {
-            let version = version.split_whitespace().next().unwrap_or(version);
-            versions.insert(package.to_owned(), version.to_owned());
+            versions.insert(package.to_owned(), version.trim().to_owned());
         }
     }
     versions

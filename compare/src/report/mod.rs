@@ -1,6 +1,7 @@
 //! What was measured, as data, tables, plots and chapters of the book. Nothing here
 //! measures.
 
+pub mod capacity;
 pub mod chapter;
 pub mod comparison;
 pub mod curves;

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{
     chapter::{folder, table, write_between},
-    comparison::{Comparison, Idle, Measured, Sample, Waiting},
+    comparison::{AGAIN, BEYOND, Comparison, Idle, Measured, Sample, Waiting},
     figure::Figure,
     plot::{Bar, Plot},
 };
@@ -51,25 +51,29 @@ pub fn tables(comparison: &Comparison, language: Language) -> String {
         "Délai entre la commande et l’instantané chez un client, en millisecondes",
         "Delay from the command to the snapshot in a client, in milliseconds",
     );
-    let columns = [
-        (say("médiane", "median"), ranges(|s| Some(s.p50))),
-        ("p95", ranges(|s| Some(s.p95))),
-        ("p99", ranges(|s| Some(s.p99))),
-        ("max", ranges(|s| Some(s.max))),
-    ];
+    let percentiles = shown(comparison, language);
+    let columns = percentiles.iter().map(|&(head, share)| -> Column {
+        (head, Box::new(move |m| Figure::text(m.percentile(share), language)))
+    });
+    let columns: Vec<Column> =
+        columns.chain([("max", ranges(|s| Some(s.max)))]).collect();
     section(&mut text, title, &all, &columns, language);
 
     let title = say(
         "Ce que paie un serveur : processeur, mémoire et connexions",
         "What a server pays: CPU, memory and connections",
     );
-    let columns: [Column; 6] = [
+    let columns: [Column; 7] = [
         (
             say(
                 "processeur pour 100 000 livraisons, s",
                 "CPU for 100,000 deliveries, s",
             ),
             medians(|s| Some(s.cpu? / 10.0)),
+        ),
+        (
+            say("des clients, s", "of the clients, s"),
+            medians(|s| Some(s.client_cpu? / 10.0)),
         ),
         (
             say("× plancher", "× floor"),
@@ -142,6 +146,14 @@ pub fn tables(comparison: &Comparison, language: Language) -> String {
     language.spaced(&text)
 }
 
+/// The percentiles beyond which enough changes lie, from the smallest; the median always.
+fn shown(comparison: &Comparison, language: Language) -> Vec<(&'static str, f64)> {
+    let median = (language.say("médiane", "median"), 0.5);
+    let shown = [("p95", 0.95), ("p99", 0.99)].into_iter();
+    let shown = shown.filter(|&(_, share)| comparison.shows(share));
+    [median].into_iter().chain(shown).collect()
+}
+
 /// Adds a table with a row for each server, unless there is none.
 fn section(
     text: &mut String,
@@ -202,14 +214,15 @@ fn conditions(comparison: &Comparison, language: Language) -> String {
     let versions = versions.join(", ");
     let Comparison { date, machine, command, clients, changes, rounds, .. } =
         comparison;
-    let machine = machine.line(language);
+    let (machine, events) = (machine.line(language), changes * rounds);
     let (every, poll) = (comparison.every, language.number(comparison.poll / 1000.0));
     let mut text = match language {
         Language::French => format!(
-            "`{command}`, {date}. {machine} ; {versions}.\n\n\
+            "`{command}`, {date}. `{machine}` ; {versions}.\n\n\
              {clients} clients, {changes} changements, un toutes les {every} ms, \
-             interrogation toutes les {poll} s ; médianes de {rounds} tours, avec le plus \
-             petit et le plus grand.{}\n",
+             interrogation {poll} s après chaque réponse ; médianes de {rounds} tours, \
+             avec le plus petit et le plus grand. Centiles des délais : ceux des {events} \
+             changements de tous les tours, quand {BEYOND} au moins sont au-delà.{}\n",
             if comparison.own_core {
                 " Un cœur pour le serveur, les autres pour les clients."
             } else {
@@ -217,9 +230,11 @@ fn conditions(comparison: &Comparison, language: Language) -> String {
             },
         ),
         Language::English => format!(
-            "`{command}`, {date}. {machine}; {versions}.\n\n\
-             {clients} clients, {changes} changes one every {every} ms, polling every \
-             {poll} s; medians of {rounds} rounds, with the smallest and the largest.{}\n",
+            "`{command}`, {date}. `{machine}`; {versions}.\n\n\
+             {clients} clients, {changes} changes one every {every} ms, polling {poll} s \
+             after each answer; medians of {rounds} rounds, with the smallest and the \
+             largest. Percentiles of delays: over the {events} changes of all rounds, \
+             where at least {BEYOND} lie beyond.{}\n",
             if comparison.own_core {
                 " One core for the server, the others for the clients."
             } else {
@@ -227,17 +242,26 @@ fn conditions(comparison: &Comparison, language: Language) -> String {
             },
         ),
     };
+    let repeated: usize = comparison.subjects.iter().map(|m| m.set_aside.len()).sum();
+    text += &match language {
+        Language::French => format!(
+            "\nPassages perturbés, mesurés à nouveau : {repeated}, {AGAIN} par serveur au plus.\n"
+        ),
+        Language::English => format!(
+            "\nDisturbed runs, measured again: {repeated}, at most {AGAIN} for a server.\n"
+        ),
+    };
     let disturbed = comparison.disturbed();
     if !disturbed.is_empty() {
         let names = disturbed.iter().map(|m| name(m, language).replace("**", ""));
         let list = names.collect::<Vec<_>>().join(language.say(" ; ", "; "));
         text += &match language {
-            Language::French => format!(
-                "\nLa machine a été perturbée : les tours sont très dispersés pour {list}.\n"
-            ),
-            Language::English => format!(
-                "\nThe machine was disturbed: the rounds lie far apart for {list}.\n"
-            ),
+            Language::French => {
+                format!("\nMalgré cela, la machine a été perturbée pour {list}.\n")
+            }
+            Language::English => {
+                format!("\nIn spite of that, the machine was disturbed for {list}.\n")
+            }
         };
     }
     for missing in &comparison.missing {
@@ -273,6 +297,7 @@ pub fn plots(comparison: &Comparison, language: Language) -> Vec<(&'static str, 
         });
         bars.collect::<Vec<_>>()
     };
+    let (name_of, share) = shown(comparison, language).pop().unwrap_or_default();
     let plot = |title, logarithmic, bars| Plot { title, logarithmic, bars, language };
     let all = vec![
         (
@@ -281,9 +306,10 @@ pub fn plots(comparison: &Comparison, language: Language) -> Vec<(&'static str, 
                 say(
                     "Délai de la commande à l’instantané, p99, ms (échelle logarithmique)",
                     "Delay from the command to the snapshot, p99, ms (logarithmic)",
-                ),
+                )
+                .replace("p99", name_of),
                 true,
-                bars(false, &|m| m.figure(|s| Some(s.p99))),
+                bars(false, &|m| m.percentile(share)),
             ),
         ),
         (
