@@ -1,7 +1,6 @@
 """Lesson 3, WebSocket, in Python with websockets. It follows websockets' documentation:
-"Quick examples" (Manage application state) and "Server (asyncio)"."""
+"Quick examples" (Manage application state) and "Server (asyncio)", and uvloop's."""
 
-import asyncio
 import json
 import os
 from http import HTTPStatus
@@ -9,6 +8,11 @@ from http import HTTPStatus
 from websockets.asyncio.server import broadcast, serve
 
 import counter
+
+try:
+    from uvloop import run
+except ImportError:  # it does not exist for Windows
+    from asyncio import run
 
 CLIENTS = set()
 
@@ -56,4 +60,4 @@ async def main():
         await server.serve_forever()
 
 
-asyncio.run(main())
+run(main())

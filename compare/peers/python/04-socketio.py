@@ -1,5 +1,6 @@
-"""Lesson 4, Socket.IO, in Python with python-socketio on uvicorn. It follows
-python-socketio's documentation, "The Socket.IO Server", and uvicorn's, "Settings"."""
+"""Lesson 4, Socket.IO, in Python with python-socketio on uvicorn, which takes uvloop where
+it finds it. It follows python-socketio's documentation, "The Socket.IO Server", and
+uvicorn's, "Settings"."""
 
 import os
 
