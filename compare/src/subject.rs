@@ -14,7 +14,7 @@ use clap::{ValueEnum, builder::PossibleValue};
 use crate::process::installed;
 
 /// The profile by which the lessons are built that a release build of this crate starts.
-const FAST: &str = "fast";
+pub(crate) const FAST: &str = "fast";
 
 /// One of the four lessons, and with it one of the four transports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -185,7 +185,8 @@ impl Runtime {
     }
 }
 
-fn peers() -> PathBuf {
+/// The folder of the peers.
+pub(crate) fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 

@@ -12,7 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{Lesson, candidate::Candidate, language::sentence, program::CommandLine};
+use crate::{
+    Lesson, candidate::Candidate, language::sentence, program::CommandLine,
+    subject::FAST,
+};
 
 /// Reads whom to judge from the command line: nothing for the lesson itself, an address, a
 /// folder, or a program with its arguments.
@@ -115,6 +118,10 @@ fn cargo_build(
     let mut cargo =
         Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "--message-format", "json-render-diagnostics"]);
+    // What is measured is built as the lessons are beside it.
+    if !cfg!(debug_assertions) {
+        cargo.args(["--profile", FAST]);
+    }
     let output = cargo.args(words).current_dir(folder).output();
     let output = output.context("cannot run cargo")?;
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();

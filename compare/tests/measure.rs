@@ -13,13 +13,13 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use common::{cannot, placed};
 use compare::{
-    Lesson, Place, Server,
+    Lesson, Place, Subject,
     client::Chance,
     language::Language,
     measure::{
         capacity,
         cores::Cores,
-        gap::{self, Plan},
+        gap::{Case, Plan},
         http2,
         loss::{self, loss},
         storm::storm,
@@ -290,7 +290,8 @@ fn capacities() -> Result<()> {
     Ok(())
 }
 
-/// What was received adds up, on every transport, through one cut.
+/// What was received adds up, on every transport, through one cut: some changes of a state,
+/// and of the events of a journal each, once and in order.
 fn tiny_gap() -> Result<()> {
     let plan = Plan {
         clients: 3,
@@ -300,22 +301,33 @@ fn tiny_gap() -> Result<()> {
         offline: Duration::from_millis(500),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for lesson in Lesson::ALL {
-        let gap = runtime.block_on(async {
-            let server = Server::start(lesson)?;
-            gap::gap(server.target(), plan).await
-        })?;
+    // What is built takes a while, and a lesson is built beside the others.
+    let (resuming, missing) = Case::resuming(&[Lesson::Polling, Lesson::WebSocket])?;
+    ensure!(missing.is_empty(), "{missing:?}");
+    let [_websocket] = &resuming[..] else {
+        anyhow::bail!("polling has no events to resume")
+    };
+    let lessons = Lesson::ALL.map(|lesson| Case::from(Subject::from(lesson)));
+    let mut report = network::Report::default();
+    for case in lessons.into_iter().chain(resuming) {
+        let (name, events) = (case.name.clone(), case.name.ends_with("resume"));
+        let gap = runtime.block_on(case.gap(plan))?;
         let whole = gap.received.len() == 3 && gap.clients == 3 && gap.changes == 30;
-        ensure!(whole && gap.cuts == 1, "{lesson}: {gap:?}");
-        ensure!(gap.last == 3 && gap.out_of_order == 0, "{lesson}: {gap:?}");
-        ensure!(
-            gap.received.iter().all(|it| (1..=30).contains(it)),
-            "{lesson}: {gap:?}"
-        );
+        ensure!(whole && gap.cuts == 1, "{name}: {gap:?}");
+        ensure!(gap.last == 3 && gap.out_of_order == 0, "{name}: {gap:?}");
+        let expected = if events { 30..=30 } else { 1..=30 };
+        ensure!(gap.received.iter().all(|it| expected.contains(it)), "{name}: {gap:?}");
+        ensure!(!events || gap.repeated == 0, "{name}: {gap:?}");
         let received: u64 = gap.received.iter().sum();
-        ensure!((gap.share() * 90.0).round() as u64 == received, "{lesson}: {gap:?}");
+        ensure!((gap.share() * 90.0).round() as u64 == received, "{name}: {gap:?}");
         let Recovery { p50, p95, max } = gap.recovery;
-        ensure!(0.0 < p50 && p50 <= p95 && p95 <= max, "{lesson}: {gap:?}");
+        ensure!(0.0 < p50 && p50 <= p95 && p95 <= max, "{name}: {gap:?}");
+        ensure!(gap.recoveries.len() == 3, "{name}: {gap:?}");
+        report.gaps.insert(name, gap);
+    }
+    let table = report.tables(Language::English);
+    for row in ["| **03-websocket** ", "| **03-websocket** + resume "] {
+        ensure!(table.contains(row), "{table}");
     }
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use std::{convert::Infallible, time::Duration};
 
+use anyhow::{Context, Result};
 use tokio::time::sleep;
 
-use super::{Client, Late, Polling, connect};
+use super::{Client, Late, Line, Polling, connect};
 use crate::{Lesson, Snapshot, Target};
 
 /// How long lesson 1's page waits between an answer and its next question (`INTERVAL` in
@@ -41,21 +42,44 @@ impl Chance {
     }
 }
 
+/// What a follower says when it comes back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Memory {
+    /// Nothing: as the lessons' pages, it takes the state that it is given.
+    Nothing,
+    /// The id of the last event that it has, as the pages of the extension `resume` do.
+    Event,
+    /// That, and its session, as socket.io-client does with a server that recovers
+    /// connections (<https://socket.io/docs/v4/connection-state-recovery>).
+    Session,
+}
+
 /// Follows the counter, and tells what it meets, until it is dropped.
 pub async fn follow(
     target: Target,
     chance: Chance,
+    met: impl FnMut(Met) + Send,
+) -> Infallible {
+    resume(target, chance, Memory::Nothing, met).await
+}
+
+/// The same, by a client that says what it has when it comes back.
+pub async fn resume(
+    target: Target,
+    chance: Chance,
+    memory: Memory,
     mut met: impl FnMut(Met) + Send,
 ) -> Infallible {
     let polls = target.lesson == Lesson::Polling;
     // Each page of lesson 4 draws its longest pause once.
     let longest = 5000.0 + 5000.0 * chance.draw();
     let mut failures = 0;
+    let mut last = Last::default();
     loop {
         met(Met::Trying);
-        if let Ok(mut client) = connection(target).await {
+        if let Ok(mut connection) = Connection::open(target, memory, &last).await {
             loop {
-                match client.next().await {
+                match connection.next(&mut last).await {
                     Ok(snapshot) => {
                         failures = 0;
                         met(Met::Snapshot(snapshot));
@@ -75,13 +99,49 @@ pub async fn follow(
     }
 }
 
-async fn connection(target: Target) -> anyhow::Result<Box<dyn Client>> {
-    if target.lesson != Lesson::Polling {
-        return connect(target).await;
+/// The last event that a follower has, and the session in which it came.
+#[derive(Default)]
+struct Last {
+    id: String,
+    session: String,
+}
+
+enum Connection {
+    State(Box<dyn Client>),
+    Events(Box<Line>),
+}
+
+impl Connection {
+    async fn open(target: Target, memory: Memory, last: &Last) -> Result<Self> {
+        let asked: &[_] = match memory {
+            Memory::Nothing if target.lesson == Lesson::Polling => {
+                let mut client = Polling::connect(target)?;
+                client.every = INTERVAL;
+                return Ok(Self::State(Box::new(client)));
+            }
+            Memory::Nothing => return Ok(Self::State(connect(target).await?)),
+            Memory::Event => &[("after", &*last.id)],
+            Memory::Session => &[("pid", &*last.session), ("offset", &*last.id)],
+        };
+        Ok(Self::Events(Box::new(Line::open(target, asked).await?)))
     }
-    let mut client = Polling::connect(target)?;
-    client.every = INTERVAL;
-    Ok(Box::new(client))
+
+    async fn next(&mut self, last: &mut Last) -> Result<Snapshot> {
+        let line = match self {
+            Self::State(client) => return client.next().await,
+            Self::Events(line) => line,
+        };
+        loop {
+            let said = line.next().await?.context("the connection ended")?;
+            // A state that is repeated as a sign of life is no event, and has no id.
+            if said.id.is_empty() {
+                continue;
+            }
+            let snapshot = said.snapshot()?;
+            *last = Last { id: said.id, session: line.session().to_owned() };
+            return Ok(snapshot);
+        }
+    }
 }
 
 /// How long a page waits after so many failures in a row.

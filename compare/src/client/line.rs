@@ -78,6 +78,15 @@ impl Line {
         Ok(Self { over, end: String::new() })
     }
 
+    /// The session that a Socket.IO server recovers; empty where there is none.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        match &self.over {
+            Over::SocketIo(packets) => &packets.session,
+            Over::Sse(_) | Over::WebSocket(_) => "",
+        }
+    }
+
     /// The next message; nothing when the server has ended the connection.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use anyhow::Result;
 use async_trait::async_trait;
-pub use follower::{Chance, Met, follow};
+pub use follower::{Chance, Memory, Met, follow, resume};
 pub use line::{Line, Said};
 use polling::Polling;
 use serde_json::{Value, json};

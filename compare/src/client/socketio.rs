@@ -87,6 +87,11 @@ pub(super) struct Packets {
     way: Way,
     acks: u64,
     early: VecDeque<Snapshot>,
+    /// The `pid` of a server that recovers connections: such a server adds an offset to the
+    /// arguments of each event. Empty for others.
+    pub(super) session: String,
+    /// Packets that came before the connection was confirmed.
+    missed: VecDeque<String>,
     /// How the connection ended.
     end: &'static str,
 }
@@ -113,15 +118,30 @@ impl Packets {
     }
 
     fn over(way: Way) -> Self {
-        Self { way, acks: 0, early: VecDeque::new(), end: "" }
+        let (early, missed) = (VecDeque::new(), VecDeque::new());
+        Self { way, acks: 0, early, session: String::new(), missed, end: "" }
     }
 
     async fn join(self, auth: &str) -> Result<Self> {
         let mut client = self;
         client.write(&format!("40{auth}")).await?;
-        let connected = limited("connect packet", client.packet()).await??;
-        let connected = connected.context("closed")?;
-        ensure!(connected.starts_with("40{"), "{connected}");
+        let mut early = VecDeque::new();
+        let connected = loop {
+            let packet = limited("connect packet", client.packet()).await??;
+            let packet = packet.context("closed")?;
+            if !packet.starts_with("42") {
+                break packet;
+            }
+            early.push_back(packet);
+        };
+        let data = connected.strip_prefix("40").filter(|data| data.starts_with('{'));
+        let data: Value = serde_json::from_str(data.context(connected.clone())?)?;
+        data["pid"].as_str().unwrap_or_default().clone_into(&mut client.session);
+        // A server that recovers a connection sends first what was missed.
+        if let (Some(packet), true) = (early.front(), client.session.is_empty()) {
+            bail!("before the connect packet came {packet}");
+        }
+        client.missed = early;
         Ok(client)
     }
 
@@ -153,6 +173,9 @@ impl Packets {
     /// The next packet, a heartbeat included, which is answered; nothing when the server has
     /// closed.
     async fn sign(&mut self) -> Result<Option<String>> {
+        if let Some(packet) = self.missed.pop_front() {
+            return Ok(Some(packet));
+        }
         let socket = match &mut self.way {
             Way::Frames(socket) => socket,
             Way::Polls(polls) => {
@@ -200,20 +223,27 @@ impl Packets {
                         serde_json::from_str(&packet[ack.len() - 1..])?;
                     return Ok(Some(answer));
                 }
-                self.early.extend(snapshot(&packet)?);
+                self.early.extend(self.snapshot(&packet)?);
             }
             Ok(None)
         };
         limited("acknowledgement", answer).await?
     }
-}
 
-fn snapshot(packet: &str) -> Result<Option<Snapshot>> {
-    let Some(event) = packet.strip_prefix("42") else { return Ok(None) };
-    match serde_json::from_str::<(String, Snapshot)>(event) {
-        Ok((name, snapshot)) if name == "counter" => Ok(Some(snapshot)),
-        _ => {
-            Err(Broken::new(r#"42["counter",{"value":0,"version":0}]"#, packet).into())
+    fn snapshot(&self, packet: &str) -> Result<Option<Snapshot>> {
+        let Some(event) = packet.strip_prefix("42") else { return Ok(None) };
+        let read = if self.session.is_empty() {
+            serde_json::from_str::<(String, Snapshot)>(event)
+        } else {
+            serde_json::from_str::<(String, Snapshot, String)>(event)
+                .map(|(name, snapshot, _offset)| (name, snapshot))
+        };
+        match read {
+            Ok((name, snapshot)) if name == "counter" => Ok(Some(snapshot)),
+            _ => {
+                let expected = r#"42["counter",{"value":0,"version":0}]"#;
+                Err(Broken::new(expected, packet).into())
+            }
         }
     }
 }
@@ -230,7 +260,8 @@ impl Client for Packets {
         if let Some(snapshot) = self.early.pop_front() {
             return Ok(Some(snapshot));
         }
-        snapshot(&self.sign().await?.context("closed")?)
+        let packet = self.sign().await?.context("closed")?;
+        self.snapshot(&packet)
     }
 
     async fn send_bad(&mut self, bad: Bad) -> Result<Outcome> {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Lesson, Server, Target,
-    client::{connect, reach},
+    client::{Memory, connect, reach},
     link::{HOME, Link, Links},
     report::loss::{Cell, Loss},
 };
@@ -80,7 +80,7 @@ async fn delays(
     near: Target,
     plan: &Plan,
 ) -> Result<(Vec<Duration>, usize)> {
-    let followers = Followers::start(far, plan.clients);
+    let followers = Followers::start(far, plan.clients, Memory::Nothing);
     let connected = followers.until_all_hold(0).await;
     ensure!(connected == plan.clients, "not every client connects");
     let before = followers.lost();

@@ -10,7 +10,7 @@ use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     Target,
-    client::{Chance, Met, follow},
+    client::{Chance, Memory, Met, resume},
 };
 
 /// How long all clients may take for what they should do soon: the longest pause of a page
@@ -35,14 +35,14 @@ pub(super) struct Followers {
 }
 
 impl Followers {
-    /// Has so many clients follow the counter.
-    pub(super) fn start(target: Target, clients: usize) -> Self {
+    /// Has so many clients follow the counter, which say this when they come back.
+    pub(super) fn start(target: Target, clients: usize, memory: Memory) -> Self {
         let seen = Seen { logs: vec![Log::new(); clients], lost: 0 };
         let seen = Arc::new(Mutex::new(seen));
         let mut tasks = JoinSet::new();
         for client in 0..clients {
             let seen = seen.clone();
-            tasks.spawn(follow(target, Chance::Random, move |met| {
+            tasks.spawn(resume(target, Chance::Random, memory, move |met| {
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 match met {
                     Met::Trying => {}

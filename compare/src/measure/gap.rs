@@ -7,10 +7,15 @@ use tokio::time::{sleep, sleep_until};
 
 use super::followers::{Followers, Log};
 use crate::{
-    Target,
-    client::{connect, reach},
+    Lesson, Runtime, Subject, Target,
+    candidate::Candidate,
+    client::{Memory, connect, reach},
+    exercise::{self, Exercise},
+    program::CommandLine,
     relay::{Network, Relay},
     report::network::{Gap, Recovery},
+    subject::peers,
+    submission,
 };
 
 /// What is done to a server's clients.
@@ -49,13 +54,103 @@ impl Plan {
     }
 }
 
+/// A server whose clients are cut, and what they say when they come back.
+#[derive(Clone)]
+pub struct Case {
+    /// What a report calls it.
+    pub name: String,
+    who: Candidate,
+    memory: Memory,
+}
+
+/// A server as it is, whose clients take the state that they are given.
+impl From<Subject> for Case {
+    fn from(subject: Subject) -> Self {
+        let name = subject.to_string();
+        Self { name, who: subject.into(), memory: Memory::Nothing }
+    }
+}
+
+impl Case {
+    /// These servers; those lessons among them that have the extension `resume` once more
+    /// with it; and Socket.IO's own server once more, as it recovers connections. And why
+    /// what would be measured is not.
+    ///
+    /// # Errors
+    /// When the extensions cannot be read or written.
+    pub fn all(servers: &[Subject]) -> Result<(Vec<Self>, Vec<String>)> {
+        let mut all: Vec<Self> = servers.iter().map(|&server| server.into()).collect();
+        let lessons: Vec<_> = servers
+            .iter()
+            .filter(|server| server.runtime == Runtime::Rust)
+            .map(|server| server.lesson)
+            .collect();
+        let (resuming, missing) = Self::resuming(&lessons)?;
+        all.extend(resuming);
+        let official = Subject { runtime: Runtime::Node, ..Lesson::SocketIo.into() };
+        if servers.contains(&official) {
+            let file = peers().join("node/04-socketio-recovery.mjs");
+            let words = vec![Runtime::Node.program().into(), file.into()];
+            let who = Candidate::program(Lesson::SocketIo, CommandLine::new(words));
+            let name = format!("{official} + connectionStateRecovery");
+            all.push(Self { name, who, memory: Memory::Session });
+        }
+        Ok((all, missing))
+    }
+
+    /// Those of these lessons that have the extension `resume`, with it, built from their
+    /// patches as they are now; and why others are left out.
+    ///
+    /// # Errors
+    /// When the patched lessons cannot be written, or Cargo cannot be run.
+    pub fn resuming(lessons: &[Lesson]) -> Result<(Vec<Self>, Vec<String>)> {
+        let extensions: Vec<_> = lessons
+            .iter()
+            .filter_map(|lesson| Exercise::extension(*lesson, "resume").ok())
+            .collect();
+        if extensions.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let my = exercise::my().join(".proof/gaps");
+        let left_out = exercise::solve(&extensions, &my)?;
+        let (programs, said) = submission::build_all(&my)?;
+        let (mut cases, mut missing) = (Vec::new(), Vec::new());
+        for extension in extensions {
+            let (lesson, program) = (extension.lesson, extension.program());
+            let name = format!("{lesson} + resume");
+            let Some(built) = programs.get(&program) else {
+                let why = left_out.iter().find(|(left_out, _)| *left_out == program);
+                missing.push(format!("{name}: {}", why.map_or(&said, |(_, why)| why)));
+                continue;
+            };
+            let line = CommandLine::new(vec![built.into()]);
+            let who = Candidate::program(lesson, line);
+            cases.push(Self { name, who, memory: Memory::Event });
+        }
+        Ok((cases, missing))
+    }
+
+    /// Starts the server, and does to its clients what [`gap`] does.
+    ///
+    /// # Errors
+    /// When it does not start, and those of [`gap`].
+    pub async fn gap(&self, plan: Plan) -> Result<Gap> {
+        let started = self.who.start().await?;
+        cut(started.target(), plan, self.memory).await
+    }
+}
+
 /// Has clients follow the server through a network that is cut, and says what they received.
 ///
 /// # Errors
 /// When a client never connects, or the server does not take a change.
 pub async fn gap(server: Target, plan: Plan) -> Result<Gap> {
+    cut(server, plan, Memory::Nothing).await
+}
+
+async fn cut(server: Target, plan: Plan, memory: Memory) -> Result<Gap> {
     let relay = Relay::start(server.address, None).await?;
-    let followers = Followers::start(relay.before(server), plan.clients);
+    let followers = Followers::start(relay.before(server), plan.clients, memory);
     let connected = followers.until_all_hold(0).await;
     ensure!(connected == plan.clients, "not every client connects");
 
@@ -122,6 +217,7 @@ fn figures(
             recoveries.extend(first.map(|(at, _)| at.duration_since(*back)));
         }
     }
+    gap.recoveries = recoveries.iter().map(Duration::as_secs_f64).collect();
     gap.recovery = Recovery::of(recoveries);
     gap
 }

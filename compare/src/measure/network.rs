@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     CLIENTS, Options,
     cores::Cores,
-    gap::{self, Plan},
+    gap::{Case, Plan},
     http2::http,
     loss::{self, loss},
     measurands,
@@ -18,7 +18,7 @@ use super::{
     workload::{self, Measurand},
 };
 use crate::{
-    Lesson, Runtime, Server, Subject,
+    Lesson, Subject,
     client::Chance,
     language::Language,
     process::allow_descriptors,
@@ -44,6 +44,10 @@ const EACH_RATE: Duration = Duration::from_secs(15);
 /// How long nothing changes: a heartbeat comes every 15 s.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How many servers are cut at the same time: their clients share one core of this machine,
+/// and 8 times 200 leave it idle most of the time.
+const CUT_TOGETHER: usize = 8;
+
 /// Measures what was asked for, prints it, and writes it where asked.
 ///
 /// # Errors
@@ -64,15 +68,13 @@ pub async fn run(options: &Options) -> Result<()> {
         missing,
         ..Report::default()
     };
-    let runtimes = Runtime::ALL.map(|runtime| {
-        let same = |server: &&Subject| server.runtime == runtime;
-        servers.iter().copied().filter(|server| same(&server)).collect::<Vec<_>>()
-    });
-    let runtimes: Vec<_> = runtimes.into_iter().filter(|it| !it.is_empty()).collect();
+    let (cases, left_out) =
+        if options.gaps { Case::all(&servers)? } else { Default::default() };
+    report.missing.extend(left_out);
     let steps = u64::from(options.network)
         + u64::from(options.http2)
         + u64::from(options.rates) * RATES.len() as u64
-        + u64::from(options.gaps) * runtimes.len() as u64
+        + cases.len().div_ceil(CUT_TOGETHER) as u64
         + u64::from(options.storm) * 2 * servers.len() as u64
         + u64::from(options.loss) * lessons.len() as u64;
     let bar = ProgressBar::new(steps);
@@ -111,17 +113,15 @@ pub async fn run(options: &Options) -> Result<()> {
     if options.gaps {
         let plan = Plan::minute(clients(CLIENTS));
         // Each client has a socket here, two in the relay, and one in its server.
-        allow_descriptors(3 * (plan.clients * Lesson::ALL.len()) as u64 + 1000)?;
-        for group in &runtimes {
-            let name = group[0].runtime.name();
-            bar.set_message(format!(
-                "gaps: a minute of {name}, all transports at once"
-            ));
-            let gaps = try_join_all(group.iter().map(async |subject| {
-                let server = Server::start(*subject)?;
-                let gap = gap::gap(server.target(), plan).await;
-                let gap = gap.with_context(|| format!("while {subject} was cut"))?;
-                anyhow::Ok((subject.to_string(), gap))
+        allow_descriptors(3 * (plan.clients * CUT_TOGETHER) as u64 + 1000)?;
+        for together in cases.chunks(CUT_TOGETHER) {
+            let names: Vec<_> = together.iter().map(|case| &*case.name).collect();
+            bar.set_message(format!("gaps: a minute of {}", names.join(", ")));
+            let gaps = try_join_all(together.iter().map(async |case| {
+                let gap = case.gap(plan).await;
+                let gap =
+                    gap.with_context(|| format!("while {} was cut", case.name))?;
+                anyhow::Ok((case.name.clone(), gap))
             }));
             report.gaps.extend(gaps.await?);
             bar.inc(1);

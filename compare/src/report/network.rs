@@ -63,6 +63,9 @@ pub struct Gap {
     pub last: usize,
     /// From the network's return until a client heard of the counter again.
     pub recovery: Recovery,
+    /// The same of each client and cut, in seconds.
+    #[serde(default)]
+    pub recoveries: Vec<f64>,
 }
 
 impl Gap {
@@ -206,10 +209,23 @@ impl Report {
             (!self.loss.is_empty()).then(|| self.loss_tables(language)),
         ];
         let mut text = sections.into_iter().flatten().collect::<Vec<_>>().join("\n");
-        for missing in &self.missing {
-            text += &format!("\n- {missing}\n");
-        }
+        text += &self.not_measured(language);
         text
+    }
+
+    /// What was asked for and is not measured, together where the reason is the same.
+    fn not_measured(&self, language: Language) -> String {
+        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (server, reason) in self.missing.iter().filter_map(|it| it.split_once(": "))
+        {
+            reasons.entry(reason).or_default().push(server);
+        }
+        let not = language.say("Non mesuré\u{a0}:", "Not measured:");
+        let colon = language.say("\u{a0}:", ":");
+        let line = |(reason, servers): (&str, Vec<&str>)| {
+            format!("\n{not} {}{colon} {reason}.\n", servers.join(", "))
+        };
+        reasons.into_iter().map(line).collect()
     }
 
     /// Writes each table that there is into the book's chapter.
@@ -221,7 +237,9 @@ impl Report {
             write_between(CHAPTER, "trips", |language| self.trips_table(language))?;
         }
         if !self.gaps.is_empty() {
-            write_between(CHAPTER, "gaps", |language| self.gaps_table(language))?;
+            write_between(CHAPTER, "gaps", |language| {
+                self.gaps_table(language) + &self.not_measured(language)
+            })?;
         }
         if !self.http.is_empty() {
             write_between(CHAPTER, "http", |language| self.http_table(language))?;
@@ -303,35 +321,34 @@ impl Report {
         let head = [
             "",
             language.say("clients", "clients"),
-            language.say("changements reçus", "changes received"),
-            language.say("le moins bien servi", "the worst served"),
-            language.say("répétés, par client", "repeated, per client"),
-            language.say("dans l’ordre", "in order"),
-            language.say("ont la dernière valeur", "hold the last value"),
+            language.say("état : ont le dernier", "state: hold the last"),
             language.say(
                 "de retour après, s : médiane, p95, max",
                 "back after, s: median, p95, max",
             ),
+            language.say("événements : reçus", "events: received"),
+            language.say("le moins bien servi", "the worst served"),
+            language.say("répétés, par client", "repeated, per client"),
+            language.say("dans l’ordre", "in order"),
         ];
         let rows = self.gaps.iter().map(|(server, gap)| {
             let Recovery { p50, p95, max } = gap.recovery;
             let numbers = [p50, p95, max].map(|it| language.number(it));
             let worst = gap.received.iter().min().copied().unwrap_or_default();
             let of = language.say("sur", "of");
+            let ordered = match gap.out_of_order {
+                0 => language.say("oui", "yes"),
+                _ => language.say("non", "no"),
+            };
             vec![
-                format!("**{server}**"),
+                server_name(server),
                 gap.clients.to_string(),
+                format!("{} {of} {}", gap.last, gap.clients),
+                numbers.join(" ; ").replace(" ;", language.say("\u{a0};", ";")),
                 language.percent(gap.share()),
                 format!("{worst} {of} {}", gap.changes),
                 language.number(gap.repeated as f64 / gap.clients as f64),
-                language
-                    .say(
-                        if gap.out_of_order == 0 { "oui" } else { "non" },
-                        if gap.out_of_order == 0 { "yes" } else { "no" },
-                    )
-                    .to_owned(),
-                format!("{} {of} {}", gap.last, gap.clients),
-                numbers.join(" ; ").replace(" ;", language.say("\u{a0};", ";")),
+                ordered.to_owned(),
             ]
         });
         table(&mut text, &head, rows.collect());
@@ -497,5 +514,15 @@ impl Report {
         }
         table(&mut text, &head, rows);
         text.replace(" %", language.say("\u{a0}%", "%"))
+    }
+}
+
+/// A server as a table has it: a lesson in bold, and what was added to it.
+fn server_name(server: &str) -> String {
+    let is_lesson = |name: &str| Lesson::ALL.iter().any(|lesson| lesson.name() == name);
+    match server.split_once(" + ") {
+        Some((lesson, with)) if is_lesson(lesson) => format!("**{lesson}** + {with}"),
+        None if is_lesson(server) => format!("**{server}**"),
+        _ => server.to_owned(),
     }
 }
