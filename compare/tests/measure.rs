@@ -19,6 +19,7 @@ use compare::{
     measure::{
         capacity,
         cores::Cores,
+        crowds,
         gap::{Case, Plan},
         http2,
         loss::{self, loss},
@@ -54,6 +55,7 @@ fn main() {
         trial("crossings", crossings),
         trial("tiny_storm", tiny_storm),
         trial("tiny_network", tiny_network),
+        trial("tiny_crowds", tiny_crowds),
         trial("bad_options", bad_options),
         trial("figures", figures),
     ];
@@ -444,6 +446,47 @@ fn tiny_loss() -> Result<()> {
     Ok(())
 }
 
+/// Three crowds of each lesson, and what they cost in every round, with its range.
+fn tiny_crowds() -> Result<()> {
+    let plan = crowds::Plan {
+        most: 50,
+        rounds: 2,
+        every: Duration::from_millis(20),
+        poll: Duration::from_millis(100),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let servers = Lesson::ALL.map(Subject::from);
+    let told = RefCell::new(Vec::new());
+    let measuring = crowds::crowds(&servers, plan, |now| told.borrow_mut().push(now));
+    let crowds = tokio::task::LocalSet::new().block_on(&runtime, measuring)?;
+    let told = told.into_inner();
+    ensure!(told.len() == plan.runs(4) && told.len() == 24, "{told:?}");
+    // The second round is in reverse order.
+    ensure!(told[12] == told[11].replace("round 1", "round 2"), "{told:?}");
+    ensure!(crowds.len() == 4, "{crowds:?}");
+    let known = if cfg!(target_os = "linux") { 2 } else { 0 };
+    for (lesson, crowds) in &crowds {
+        let clients: Vec<_> = crowds.iter().map(|crowd| crowd.clients).collect();
+        ensure!(clients == [1, 10, 50], "{lesson}: {crowds:?}");
+        for crowd in crowds {
+            let rounds = [crowd.cpu.len(), crowd.memory.len()];
+            ensure!(rounds == [known, known], "{lesson}: {crowd:?}");
+            ensure!(crowd.cpu.iter().all(|cpu| *cpu > 0.0), "{lesson}: {crowd:?}");
+        }
+    }
+    let report = network::Report { crowds, ..network::Report::default() };
+    let text = report.tables(Language::English);
+    ensure!(text.matches("| **").count() == 2 * 4, "{text}");
+    for (file, curves) in report.crowd_curves(Language::French) {
+        let svg = curves.svg();
+        ensure!(svg.matches("<polyline").count() == 4, "{file}: {svg}");
+        // One of each lesson at each number of clients.
+        let ranges = svg.matches("class=\"whisker\"").count();
+        ensure!(ranges == 12 || known == 0, "{file}: {svg}");
+    }
+    Ok(())
+}
+
 /// Every request of an idle client has the same length, and so has every answer: how many
 /// bytes pass follows from the interval.
 fn polling_agrees_with_arithmetic() -> Result<()> {
@@ -530,10 +573,13 @@ fn tiny_scale() -> Result<()> {
 
 #[cfg(target_os = "linux")]
 fn too_many_clients() -> Result<()> {
-    let output = compare(&["--quick", "--clients", "100000000"]).output()?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success(), "it found a hundred million descriptors");
-    ensure!(errors.contains("descriptors") && errors.contains("ulimit"), "{errors}");
+    for options in ["--quick", "--crowds"] {
+        let output = compare(&[options, "--clients", "100000000"]).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success(), "it found a hundred million descriptors");
+        let told = errors.lines().filter(|line| line.contains("ulimit -Hn")).count();
+        ensure!(told == 1 && errors.contains("descriptors"), "{options}: {errors}");
+    }
     Ok(())
 }
 

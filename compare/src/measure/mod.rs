@@ -5,6 +5,7 @@
 pub mod apart;
 pub mod capacity;
 pub mod cores;
+pub mod crowds;
 pub mod floor;
 mod followers;
 pub mod gap;
@@ -44,8 +45,8 @@ use workload::{Measurand, Plan};
 /// What is measured, and how much of it.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Clients that follow the counter: 200, 2000 in a storm, or 8 on each link that loses,
-    /// unless told otherwise
+    /// Clients that follow the counter: 200, 2000 in a storm, 5000 in the largest crowd, or 8
+    /// on each link that loses, unless told otherwise
     #[arg(long)]
     clients: Option<NonZeroUsize>,
     /// Measures this lesson alone
@@ -69,6 +70,9 @@ pub struct Options {
     /// Instead: what a client costs per second, at several rates of change
     #[arg(long)]
     rates: bool,
+    /// Instead: what a delivery and a client cost among 100, 1000 and 5000 clients
+    #[arg(long)]
+    crowds: bool,
     /// Instead: what polling and SSE cost over HTTP/2; takes nginx, openssl and curl
     #[arg(long)]
     http2: bool,
@@ -122,8 +126,8 @@ pub async fn run(options: Options) -> Result<()> {
     if options.capacity {
         return capacity::run(&options).await;
     }
-    let Options { gaps, storm, rates, http2, network, loss, .. } = options;
-    if gaps || storm || rates || http2 || network || loss {
+    let Options { gaps, storm, rates, crowds, http2, network, loss, .. } = options;
+    if gaps || storm || rates || crowds || http2 || network || loss {
         return network::run(&options).await;
     }
     let comparison = measure(&options).await?;

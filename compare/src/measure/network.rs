@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     CLIENTS, Options,
     cores::Cores,
+    crowds,
     gap::{Case, Plan},
     http2::http,
     loss::{self, loss},
@@ -71,9 +72,16 @@ pub async fn run(options: &Options) -> Result<()> {
     let (cases, left_out) =
         if options.gaps { Case::all(&servers)? } else { Default::default() };
     report.missing.extend(left_out);
+    let crowds = crowds::Plan {
+        most: clients(crowds::MOST),
+        rounds: if options.quick { 1 } else { options.rounds.get() },
+        every: crowds::EVERY,
+        poll: Duration::from_millis(options.poll_every.get() as u64),
+    };
     let steps = u64::from(options.network)
         + u64::from(options.http2)
         + u64::from(options.rates) * RATES.len() as u64
+        + u64::from(options.crowds) * crowds.runs(servers.len()) as u64
         + cases.len().div_ceil(CUT_TOGETHER) as u64
         + u64::from(options.storm) * 2 * servers.len() as u64
         + u64::from(options.loss) * lessons.len() as u64;
@@ -109,6 +117,13 @@ pub async fn run(options: &Options) -> Result<()> {
             }
             bar.inc(1);
         }
+    }
+    if options.crowds {
+        let tell = |now: String| {
+            bar.set_message(now);
+            bar.inc(1);
+        };
+        report.crowds = crowds::crowds(&servers, crowds, tell).await?;
     }
     if options.gaps {
         let plan = Plan::minute(clients(CLIENTS));

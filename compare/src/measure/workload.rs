@@ -326,7 +326,7 @@ async fn command(
 }
 
 /// Starts a lesson or a peer on its own core.
-fn start(subject: Subject, cores: &Cores) -> Result<Server> {
+pub(super) fn start(subject: Subject, cores: &Cores) -> Result<Server> {
     let mut command = subject.command()?;
     let greeting = subject.greeting();
     cores.beside(|| Server::spawn(subject.lesson, &greeting, &mut command))

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::plot::{STYLE, escape};
+use super::{
+    figure::Figure,
+    plot::{STYLE, escape},
+};
 use crate::language::Language;
 
 /// One curve.
@@ -12,8 +15,20 @@ pub struct Curve {
     pub label: String,
     /// Its points, from left to right.
     pub points: Vec<(f64, f64)>,
+    /// The smallest and the largest at points, as `(x, smallest, largest)`.
+    pub ranges: Vec<(f64, f64, f64)>,
     /// Where it meets the first curve.
     pub meets: Option<f64>,
+}
+
+impl Curve {
+    /// A curve of medians, each with its range.
+    #[must_use]
+    pub fn ranged(label: &str, figures: Vec<(f64, Figure)>) -> Self {
+        let points = figures.iter().map(|(x, figure)| (*x, figure.median)).collect();
+        let ranges = figures.into_iter().map(|(x, it)| (x, it.min, it.max)).collect();
+        Self { label: label.to_owned(), points, ranges, meets: None }
+    }
 }
 
 /// A plot of curves over one axis.
@@ -93,6 +108,14 @@ impl Curves {
                 "<polyline class=\"curve\" stroke-dasharray=\"{dashes}\" points=\"{}\"/>",
                 points.join(" "),
             );
+            for &(x, min, max) in &curve.ranges {
+                let (x, min, max) = (self.x(x), self.y(min), self.y(max));
+                let _ = writeln!(
+                    svg,
+                    "<line class=\"whisker\" x1=\"{x:.1}\" x2=\"{x:.1}\" \
+                     y1=\"{min:.1}\" y2=\"{max:.1}\"/>"
+                );
+            }
             if let Some(&(_, last)) = curve.points.last() {
                 ends.push((self.y(last), &curve.label));
             }
@@ -123,8 +146,7 @@ impl Curves {
 
     /// The axes, with four steps each.
     fn frame(&self, svg: &mut String) {
-        let (largest_x, largest_y) =
-            (self.largest(|point| point.0), self.largest(|p| p.1));
+        let (largest_x, largest_y) = (self.largest(|point| point.0), self.largest_y());
         for step in 0..=4 {
             let share = f64::from(step) / 4.0;
             let (x, y) = (largest_x * share, largest_y * share);
@@ -151,12 +173,17 @@ impl Curves {
         points.map(of).fold(f64::MIN_POSITIVE, f64::max)
     }
 
+    fn largest_y(&self) -> f64 {
+        let ranges = self.curves.iter().flat_map(|curve| &curve.ranges);
+        ranges.map(|range| range.2).fold(self.largest(|point| point.1), f64::max)
+    }
+
     fn x(&self, value: f64) -> f64 {
         LEFT + value / self.largest(|point| point.0) * (WIDTH - LEFT - RIGHT)
     }
 
     fn y(&self, value: f64) -> f64 {
-        let share = value / self.largest(|point| point.1);
+        let share = value / self.largest_y();
         HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
     }
 }

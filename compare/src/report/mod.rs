@@ -4,6 +4,7 @@
 pub mod capacity;
 pub mod chapter;
 pub mod comparison;
+pub mod crowds;
 pub mod curves;
 pub mod figure;
 pub mod loss;

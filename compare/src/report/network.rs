@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     chapter::{folder, table, write_between},
+    crowds::Crowd,
     curves::{Curve, Curves},
     figure::{Machine, quantile},
     loss::{self, Loss},
@@ -32,6 +33,9 @@ pub struct Report {
     /// What a client costs at several rates of change, by server.
     #[serde(default)]
     pub rates: BTreeMap<String, Vec<Paid>>,
+    /// What servers pay at several numbers of clients, by server.
+    #[serde(default)]
+    pub crowds: BTreeMap<String, Vec<Crowd>>,
     /// What polling and SSE cost over each version of HTTP.
     #[serde(default)]
     pub http: Vec<Http>,
@@ -204,6 +208,7 @@ impl Report {
             (!self.trips.is_empty()).then(|| self.trips_table(language)),
             (!self.http.is_empty()).then(|| self.http_table(language)),
             (!self.rates.is_empty()).then(|| self.rates_table(language)),
+            (!self.crowds.is_empty()).then(|| self.crowds_table(language)),
             (!self.gaps.is_empty()).then(|| self.gaps_table(language)),
             (!self.storms.is_empty()).then(|| self.storms_table(language)),
             (!self.loss.is_empty()).then(|| self.loss_tables(language)),
@@ -214,7 +219,7 @@ impl Report {
     }
 
     /// What was asked for and is not measured, together where the reason is the same.
-    fn not_measured(&self, language: Language) -> String {
+    pub(super) fn not_measured(&self, language: Language) -> String {
         let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (server, reason) in self.missing.iter().filter_map(|it| it.split_once(": "))
         {
@@ -247,6 +252,9 @@ impl Report {
         if !self.rates.is_empty() {
             self.write_rates()?;
         }
+        if !self.crowds.is_empty() {
+            self.write_crowds()?;
+        }
         if !self.storms.is_empty() {
             write_between(CHAPTER, "storms", |language| self.storms_table(language))?;
         }
@@ -273,7 +281,7 @@ impl Report {
     }
 
     /// How and where it was measured.
-    fn conditions(&self, language: Language) -> String {
+    pub(super) fn conditions(&self, language: Language) -> String {
         let measured = language.say("Mesuré le", "Measured on");
         let by = language.say("par", "by");
         format!(
@@ -460,6 +468,7 @@ impl Report {
                 Some(Curve {
                     label: lesson.to_string(),
                     points: points.collect(),
+                    ranges: Vec::new(),
                     meets: self.meets(lesson.name(), cost),
                 })
             });
@@ -518,7 +527,7 @@ impl Report {
 }
 
 /// A server as a table has it: a lesson in bold, and what was added to it.
-fn server_name(server: &str) -> String {
+pub(super) fn server_name(server: &str) -> String {
     let is_lesson = |name: &str| Lesson::ALL.iter().any(|lesson| lesson.name() == name);
     match server.split_once(" + ") {
         Some((lesson, with)) if is_lesson(lesson) => format!("**{lesson}** + {with}"),
