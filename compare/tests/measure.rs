@@ -328,7 +328,7 @@ fn tiny_gap() -> Result<()> {
         report.gaps.insert(name, gap);
     }
     let table = report.tables(Language::English);
-    for row in ["| **03-websocket** ", "| **03-websocket** + resume "] {
+    for row in ["| **03-websocket** ", "| **03-websocket** + `resume` "] {
         ensure!(table.contains(row), "{table}");
     }
     Ok(())

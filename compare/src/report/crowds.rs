@@ -113,7 +113,7 @@ impl Report {
             }
         }
         write_between("comparison", "crowds", |language| {
-            let mut text = self.crowds_table(language) + &self.not_measured(language);
+            let mut text = self.crowds_table(language) + &self.left_out(language);
             for (file, curves) in self.crowd_curves(language) {
                 text += &format!("\n![{}](images/{file}.svg)\n", curves.description());
             }

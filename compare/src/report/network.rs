@@ -219,7 +219,7 @@ impl Report {
     }
 
     /// What was asked for and is not measured, together where the reason is the same.
-    pub(super) fn not_measured(&self, language: Language) -> String {
+    fn not_measured(&self, language: Language) -> String {
         let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (server, reason) in self.missing.iter().filter_map(|it| it.split_once(": "))
         {
@@ -233,6 +233,17 @@ impl Report {
         reasons.into_iter().map(line).collect()
     }
 
+    /// The same as a page has it, without the reasons.
+    pub(super) fn left_out(&self, language: Language) -> String {
+        let servers = self.missing.iter().filter_map(|it| it.split_once(": "));
+        let servers: Vec<_> = servers.map(|(server, _)| server).collect();
+        if servers.is_empty() {
+            return String::new();
+        }
+        let not = language.say("Non mesuré\u{a0}:", "Not measured:");
+        format!("\n{not} {}.\n", servers.join(", "))
+    }
+
     /// Writes each table that there is into the book's chapter.
     ///
     /// # Errors
@@ -243,7 +254,7 @@ impl Report {
         }
         if !self.gaps.is_empty() {
             write_between(CHAPTER, "gaps", |language| {
-                self.gaps_table(language) + &self.not_measured(language)
+                self.gaps_table(language) + &self.left_out(language)
             })?;
         }
         if !self.http.is_empty() {
@@ -530,7 +541,8 @@ impl Report {
 pub(super) fn server_name(server: &str) -> String {
     let is_lesson = |name: &str| Lesson::ALL.iter().any(|lesson| lesson.name() == name);
     match server.split_once(" + ") {
-        Some((lesson, with)) if is_lesson(lesson) => format!("**{lesson}** + {with}"),
+        Some((lesson, with)) if is_lesson(lesson) => format!("**{lesson}** + `{with}`"),
+        Some((peer, with)) => format!("{peer} + `{with}`"),
         None if is_lesson(server) => format!("**{server}**"),
         _ => server.to_owned(),
     }
