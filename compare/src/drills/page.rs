@@ -34,18 +34,25 @@ impl Page {
         Ok(Self { running, relay, view })
     }
 
-    /// Whether changes arrive on the page within 15 s.
-    async fn what_arrives(&self, tell: &Teller) -> Result<Verdict> {
+    /// Another client makes a change, and waits until it counts: over WebSocket only the
+    /// snapshot says so.
+    async fn change(&self) -> Result<Snapshot> {
+        // A new one each time: it would not answer pings meanwhile.
         let mut other = connect(self.running.target()).await?;
         let mut now = other.next().await?;
+        let version = now.version + 1;
+        other.send("increment").await?;
+        while now.version < version {
+            now = other.next().await?;
+        }
+        Ok(now)
+    }
+
+    /// Whether changes arrive on the page within 15 s.
+    async fn what_arrives(&self, tell: &Teller) -> Result<Verdict> {
         let shown = async {
             loop {
-                other.send("increment").await?;
-                // Over WebSocket nothing says that it counts, but the snapshot.
-                let version = now.version + 1;
-                while now.version < version {
-                    now = other.next().await?;
-                }
+                let now = self.change().await?;
                 sleep(Duration::from_secs(2)).await;
                 if self.view.text("value").await? == now.value.to_string() {
                     return Ok::<_, anyhow::Error>(());
@@ -267,19 +274,17 @@ pub(super) async fn no_upgrade(subject: Subject, tell: Teller) -> Result<Verdict
 pub(super) async fn asleep(subject: Subject, tell: Teller) -> Result<Verdict> {
     let page = Page::open(subject, Network::Good, &tell).await?;
     let tab = &page.view.tab;
-    // A new one each time: it would not answer pings while it waits.
-    let others = || connect(page.running.target());
     tab.hide(&page.view.window).await?;
     tab.lives(false).await?;
     tell.say("the browser freezes the hidden page for 60 s; one change meanwhile");
-    others().await?.send("increment").await?;
+    page.change().await?;
     sleep(Duration::from_secs(60)).await;
     tab.lives(true).await?;
     tab.show().await?;
     page.right_again(1, &tell).await?;
     tab.page.goto("about:blank").await?;
     tell.say("the page is left for another one; one change meanwhile");
-    others().await?.send("increment").await?;
+    page.change().await?;
     sleep(Duration::from_secs(2)).await;
     // The answer may be lost with the page that gives it.
     let _ = tab.evaluate("history.back(); 1").await;
