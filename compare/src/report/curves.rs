@@ -129,15 +129,16 @@ impl Curves {
                 );
             }
         }
-        ends.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let mut above = f64::NEG_INFINITY;
+        // From the axis up: what is below it is the axis's own.
+        ends.sort_by(|one, other| other.0.total_cmp(&one.0));
+        let mut below = HEIGHT - BOTTOM + LINE;
         for (y, label) in ends {
-            above = y.max(above + LINE);
+            below = y.min(below - LINE);
             let _ = writeln!(
                 svg,
                 "<text x=\"{:.0}\" y=\"{:.1}\">{}</text>",
                 WIDTH - RIGHT + 10.0,
-                above + 5.0,
+                below + 5.0,
                 escape(label),
             );
         }
