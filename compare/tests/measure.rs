@@ -28,8 +28,9 @@ use compare::{
     },
     process::installed,
     report::{
-        capacity::{self as capacity_report, Capacity, Limit, Step},
+        capacity::{Capacity, Limit, Step},
         comparison::{AGAIN, Comparison, Measured, Sample},
+        crowds::curves,
         figure::Figure,
         network::{self, Paid, Recovery, crossing},
         tables::{plots, tables},
@@ -265,8 +266,9 @@ fn capacities() -> Result<()> {
         ..Step::default()
     };
     let of = |steps: &[Step]| Capacity {
+        clients: 200,
         steps: steps.to_vec(),
-        ..Capacity::new("02-sse".to_owned())
+        ..Capacity::default()
     };
     let half = step(4000.0, 0.5, 0.4);
     ensure!(!of(&[half]).is_reached() && !of(&[]).is_reached());
@@ -281,10 +283,10 @@ fn capacities() -> Result<()> {
     ensure!(stalled.is_reached() && stalled.limit() == Limit::Neither);
     let fewer = of(&[step(7000.0, 0.9, 0.5), step(6543.2, 1.0, 0.5)]);
     ensure!(fewer.most().map(|step| step.came) == Some(7000.0));
-    let servers = vec![server, clients, stalled];
-    let report =
-        capacity_report::Report { clients: 200, servers, ..Default::default() };
-    let text = report.table(Language::English);
+    let servers = [("02-sse", server), ("03-websocket", clients), ("peer", stalled)];
+    let capacity = servers.map(|(name, capacity)| (name.to_owned(), capacity)).into();
+    let report = network::Report { capacity, ..network::Report::default() };
+    let text = report.tables(Language::English);
     for said in [" 7,000 |", "35.0", "99%", "the server", "the clients", "no full core"]
     {
         ensure!(text.contains(said), "{said}: {text}");
@@ -477,7 +479,7 @@ fn tiny_crowds() -> Result<()> {
     let report = network::Report { crowds, ..network::Report::default() };
     let text = report.tables(Language::English);
     ensure!(text.matches("| **").count() == 2 * 4, "{text}");
-    for (file, curves) in report.crowd_curves(Language::French) {
+    for (file, curves) in curves(&report.crowds, Language::French) {
         let svg = curves.svg();
         ensure!(svg.matches("<polyline").count() == 4, "{file}: {svg}");
         // One of each lesson at each number of clients.

@@ -1,21 +1,11 @@
 //! What a server's core bears: more and more load, until a core is full.
 
-use std::{env, num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::Result;
 
-use super::{CLIENTS, Options, cores::Cores, network::servers, workload};
-use crate::{
-    Lesson, Subject,
-    language::Language,
-    process::allow_descriptors,
-    report::{
-        capacity::{Capacity, Report},
-        chapter::write_json,
-        figure::Machine,
-    },
-};
+use super::{cores::Cores, workload};
+use crate::{Subject, report::capacity::Capacity};
 
 /// How a load grows.
 #[derive(Clone, Copy, Debug)]
@@ -35,61 +25,22 @@ pub struct Plan {
     pub every: Duration,
 }
 
-/// About the steps that a server takes, for the bar.
-const USUAL: u64 = 8;
+impl Plan {
+    /// About the steps that a server takes, for the bar.
+    pub(super) const USUAL: u64 = 8;
 
-/// Measures, prints a table, and writes what was asked for.
-///
-/// # Errors
-/// When a server does not do what its transport asks, or a file cannot be written.
-pub async fn run(options: &Options) -> Result<()> {
-    let plan = Plan {
-        clients: options.clients.map_or(CLIENTS, NonZeroUsize::get),
-        first: 2000.0,
-        steps: 12,
-        time: Duration::from_secs(2),
-        half: Duration::from_secs(4),
-        every: Duration::from_millis(50),
-    };
-    allow_descriptors(2 * plan.clients as u64 + 1000)?;
-    let lessons = options.lesson.map_or(Lesson::ALL.to_vec(), |lesson| vec![lesson]);
-    Lesson::build(&lessons)?;
-    let (subjects, missing) = servers(options);
-    // Before the cores are split: it has all of them.
-    let machine = Machine::this();
-    let cores = Cores::split()?;
-    let arguments: Vec<String> = env::args().skip(2).collect();
-    let mut report = Report {
-        date: time::OffsetDateTime::now_utc().date().to_string(),
-        command: format!("just compare {}", arguments.join(" ")),
-        machine,
-        own_core: cores.is_split(),
-        clients: plan.clients,
-        servers: Vec::new(),
-        missing,
-    };
-    let bar = ProgressBar::new(subjects.len() as u64 * USUAL);
-    bar.set_style(ProgressStyle::with_template("{wide_bar} {elapsed_precise}\n{msg}")?);
-    bar.enable_steady_tick(Duration::from_millis(500));
-    for (done, subject) in (1..).zip(subjects) {
-        let capacity = capacity(subject, plan, &cores, |messages| {
-            bar.set_message(format!("{subject}: {messages:.0} messages a second"));
-            bar.inc(1);
-        });
-        let capacity =
-            capacity.await.with_context(|| format!("while loading {subject}"));
-        report.servers.push(capacity?);
-        bar.set_position(done * USUAL);
+    /// Steps of two seconds, from 2,000 messages a second on.
+    #[must_use]
+    pub fn steps(clients: usize) -> Self {
+        Self {
+            clients,
+            first: 2000.0,
+            steps: 12,
+            time: Duration::from_secs(2),
+            half: Duration::from_secs(4),
+            every: Duration::from_millis(50),
+        }
     }
-    bar.finish_and_clear();
-    print!("{}", report.table(Language::English));
-    if let Some(path) = &options.json {
-        write_json(&report, path)?;
-    }
-    if options.book {
-        report.write()?;
-    }
-    Ok(())
 }
 
 /// Doubles the load of a server until its core or the clients' is full, or more load
@@ -108,7 +59,9 @@ pub async fn capacity(
         begin(messages);
         workload::load(subject, plan.clients, messages, plan.every, time, cores).await
     };
-    let mut capacity = Capacity::new(subject.to_string());
+    let own_core = cores.is_split();
+    let mut capacity =
+        Capacity { clients: plan.clients, own_core, ..Capacity::default() };
     let mut due = plan.first;
     for _ in 0..plan.steps {
         capacity.steps.push(load(due, plan.time).await?);

@@ -123,11 +123,9 @@ const WAITING_CLIENTS: usize = 100;
 /// # Errors
 /// When a server does not do what its transport asks, or a file cannot be written.
 pub async fn run(options: Options) -> Result<()> {
-    if options.capacity {
-        return capacity::run(&options).await;
-    }
-    let Options { gaps, storm, rates, crowds, http2, network, loss, .. } = options;
-    if gaps || storm || rates || crowds || http2 || network || loss {
+    let Options { gaps, storm, rates, crowds, capacity, http2, network, loss, .. } =
+        options;
+    if gaps || storm || rates || crowds || capacity || http2 || network || loss {
         return network::run(&options).await;
     }
     let comparison = measure(&options).await?;

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    CLIENTS, Options,
+    CLIENTS, Options, capacity,
     cores::Cores,
     crowds,
     gap::{Case, Plan},
@@ -82,6 +82,7 @@ pub async fn run(options: &Options) -> Result<()> {
         + u64::from(options.http2)
         + u64::from(options.rates) * RATES.len() as u64
         + u64::from(options.crowds) * crowds.runs(servers.len()) as u64
+        + u64::from(options.capacity) * capacity::Plan::USUAL * servers.len() as u64
         + cases.len().div_ceil(CUT_TOGETHER) as u64
         + u64::from(options.storm) * 2 * servers.len() as u64
         + u64::from(options.loss) * lessons.len() as u64;
@@ -124,6 +125,22 @@ pub async fn run(options: &Options) -> Result<()> {
             bar.inc(1);
         };
         report.crowds = crowds::crowds(&servers, crowds, tell).await?;
+    }
+    if options.capacity {
+        let plan = capacity::Plan::steps(clients(CLIENTS));
+        allow_descriptors(2 * plan.clients as u64 + 1000)?;
+        let cores = Cores::split()?;
+        for subject in &servers {
+            let began = bar.position();
+            let bears = capacity::capacity(*subject, plan, &cores, |messages| {
+                bar.set_message(format!("{subject}: {messages:.0} messages a second"));
+                bar.inc(1);
+            });
+            let bears =
+                bears.await.with_context(|| format!("while loading {subject}"))?;
+            report.capacity.insert(subject.to_string(), bears);
+            bar.set_position(began + capacity::Plan::USUAL);
+        }
     }
     if options.gaps {
         let plan = Plan::minute(clients(CLIENTS));
@@ -179,7 +196,7 @@ pub async fn run(options: &Options) -> Result<()> {
 }
 
 /// What is measured, without floors; and what would be but is not installed.
-pub(super) fn servers(options: &Options) -> (Vec<Subject>, Vec<String>) {
+fn servers(options: &Options) -> (Vec<Subject>, Vec<String>) {
     let (measurands, missing) = measurands(options);
     let servers = measurands.into_iter().filter_map(|measurand| match measurand {
         Measurand::Server(subject) => Some(subject),

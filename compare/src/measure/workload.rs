@@ -191,6 +191,20 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// With the server that it starts, and all clients connected.
+    async fn connected(
+        subject: Subject,
+        clients: usize,
+        poll: Duration,
+        cores: &Cores,
+    ) -> Result<Self> {
+        let server = start(subject, cores)?;
+        let speech = Speech::Lesson(subject.lesson);
+        let mut session = Self::start(server, speech, clients, poll).await?;
+        session.connect().await?;
+        Ok(session)
+    }
+
     pub(super) async fn start(
         server: Server,
         speech: Speech,
@@ -434,10 +448,7 @@ pub async fn idle(
     time: Duration,
     cores: &Cores,
 ) -> Result<Idle> {
-    let server = start(subject, cores)?;
-    let speech = Speech::Lesson(subject.lesson);
-    let mut session = Session::start(server, speech, clients, poll).await?;
-    session.connect().await?;
+    let mut session = Session::connected(subject, clients, poll, cores).await?;
     sleep(SETTLE).await;
     let before = session.traffic.get();
     tokio::select! {
@@ -466,10 +477,7 @@ pub async fn paid(
     time: Duration,
     cores: &Cores,
 ) -> Result<Paid> {
-    let server = start(subject, cores)?;
-    let speech = Speech::Lesson(subject.lesson);
-    let mut session = Session::start(server, speech, clients, poll).await?;
-    session.connect().await?;
+    let mut session = Session::connected(subject, clients, poll, cores).await?;
     session.paced(WARM_UP, Duration::from_millis(50)).await?;
     let (before, cpu, begin) = (session.traffic.get(), session.cpu(), Instant::now());
     let end = tokio::time::Instant::now() + time;
@@ -514,12 +522,10 @@ pub async fn load(
     time: Duration,
     cores: &Cores,
 ) -> Result<Step> {
-    let server = start(subject, cores)?;
-    let speech = Speech::Lesson(subject.lesson);
     let each = Duration::from_secs_f64(clients as f64 / messages);
-    let every = if speech.polls() { every } else { each };
-    let mut session = Session::start(server, speech, clients, each).await?;
-    session.connect().await?;
+    let polls = Speech::Lesson(subject.lesson).polls();
+    let every = if polls { every } else { each };
+    let mut session = Session::connected(subject, clients, each, cores).await?;
     session.paced(WARM_UP, Duration::from_millis(50)).await?;
     let loading = session.pace(usize::MAX, every);
     let measuring = async {

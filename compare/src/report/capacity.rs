@@ -1,12 +1,10 @@
 //! What a server's core bears, as data and as a table.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{
-    chapter::{table, write_between},
-    figure::Machine,
-};
+use super::chapter::{server_name, table};
 use crate::language::Language;
 
 /// The share of a core from which on it counts as full: a timer and a count of its time are
@@ -15,25 +13,6 @@ const FULL: f64 = 0.95;
 
 /// More load that brings less than so many times as much brings no more.
 const MORE: f64 = 1.1;
-
-/// All that was measured, and where.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Report {
-    /// The day, in UTC, as ISO 8601 writes it.
-    pub date: String,
-    /// The command that was run.
-    pub command: String,
-    /// Where it was measured.
-    pub machine: Machine,
-    /// Whether the server had a core to itself.
-    pub own_core: bool,
-    /// Clients that followed the counter.
-    pub clients: usize,
-    /// What each server bore.
-    pub servers: Vec<Capacity>,
-    /// What was asked for and is not installed, and why.
-    pub missing: Vec<String>,
-}
 
 /// A load, and what came of it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
@@ -66,8 +45,10 @@ pub enum Limit {
 /// What one server bore.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Capacity {
-    /// Which one.
-    pub server: String,
+    /// Clients that followed the counter.
+    pub clients: usize,
+    /// Whether it had a core to itself.
+    pub own_core: bool,
     /// Each load, twice the one before.
     pub steps: Vec<Step>,
     /// Half the load of the most that came.
@@ -75,12 +56,6 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// That of a server which has not been loaded yet.
-    #[must_use]
-    pub fn new(server: String) -> Self {
-        Self { server, ..Self::default() }
-    }
-
     /// The step with the most messages.
     #[must_use]
     pub fn most(&self) -> Option<&Step> {
@@ -117,72 +92,55 @@ impl Capacity {
     }
 }
 
-impl Report {
-    /// Writes the table into the chapter.
-    ///
-    /// # Errors
-    /// When the chapter cannot be written.
-    pub fn write(&self) -> Result<()> {
-        write_between("comparison", "capacity", |language| self.table(language))
-    }
-
-    /// What was measured, as Markdown that a terminal shows well too.
-    #[must_use]
-    pub fn table(&self, language: Language) -> String {
-        let say = |fr, en| language.say(fr, en);
-        let Self { date, command, clients, .. } = self;
-        let machine = self.machine.line(language);
-        let cores = match self.own_core {
-            true => say(
-                "Un cœur pour le serveur, un autre pour les clients.",
-                "One core for the server, another for the clients.",
-            ),
-            false => say(
-                "Le serveur et les clients partagent les cœurs.",
-                "The server and the clients share the cores.",
-            ),
+/// What each server bore, as Markdown.
+#[must_use]
+pub fn tables(servers: &BTreeMap<String, Capacity>, language: Language) -> String {
+    let say = |fr, en| language.say(fr, en);
+    let Some(first) = servers.values().next() else { return String::new() };
+    let clients = first.clients;
+    let cores = match first.own_core {
+        true => say(
+            "Un cœur pour le serveur, un autre pour les clients.",
+            "One core for the server, another for the clients.",
+        ),
+        false => say(
+            "Le serveur et les clients partagent les cœurs.",
+            "The server and the clients share the cores.",
+        ),
+    };
+    let mut text = format!("{clients} clients. {cores}\n\n");
+    let head = [
+        say("au plus", "at most"),
+        say("messages par seconde", "messages per second"),
+        say("par client", "per client"),
+        say("cœur du serveur", "server's core"),
+        say("cœur des clients", "clients' core"),
+        say("ce qui limite", "what limits"),
+        say("à la moitié : p95 du délai, ms", "at half of it: p95 of the delay, ms"),
+    ];
+    let share = |share: Option<f64>| {
+        share.map_or("–".to_owned(), |share| language.percent(share))
+    };
+    let rows = servers.iter().map(|(server, capacity)| {
+        let most = capacity.most().copied().unwrap_or_default();
+        let limit = match capacity.limit() {
+            Limit::Server => say("le serveur", "the server"),
+            Limit::Clients => say("les clients", "the clients"),
+            Limit::Neither => say("aucun cœur plein", "no full core"),
         };
-        let mut text =
-            format!("`{command}`, {date}. `{machine}`. {clients} clients. {cores}\n\n");
-        let head = [
-            say("au plus", "at most"),
-            say("messages par seconde", "messages per second"),
-            say("par client", "per client"),
-            say("cœur du serveur", "server's core"),
-            say("cœur des clients", "clients' core"),
-            say("ce qui limite", "what limits"),
-            say(
-                "à la moitié : p95 du délai, ms",
-                "at half of it: p95 of the delay, ms",
-            ),
-        ];
-        let share = |share: Option<f64>| {
-            share.map_or("–".to_owned(), |share| language.percent(share))
-        };
-        let rows = self.servers.iter().map(|capacity| {
-            let most = capacity.most().copied().unwrap_or_default();
-            let limit = match capacity.limit() {
-                Limit::Server => say("le serveur", "the server"),
-                Limit::Clients => say("les clients", "the clients"),
-                Limit::Neither => say("aucun cœur plein", "no full core"),
-            };
-            vec![
-                format!("**{}**", capacity.server),
-                // Three digits: the rest is chance.
-                language.thousands(rounded(most.came)),
-                language.number(most.came / *clients as f64),
-                share(most.server),
-                share(most.clients),
-                limit.to_owned(),
-                language.number(capacity.half.p95),
-            ]
-        });
-        table(&mut text, &head, rows.collect());
-        for missing in &self.missing {
-            text += &format!("\n{} {missing}.\n", say("Non mesuré :", "Not measured:"));
-        }
-        language.spaced(&text)
-    }
+        vec![
+            server_name(server),
+            // Three digits: the rest is chance.
+            language.thousands(rounded(most.came)),
+            language.number(most.came / clients as f64),
+            share(most.server),
+            share(most.clients),
+            limit.to_owned(),
+            language.number(capacity.half.p95),
+        ]
+    });
+    table(&mut text, &head, rows.collect());
+    language.spaced(&text)
 }
 
 /// A number with three digits that count.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use crate::language::Language;
+use crate::{Lesson, language::Language};
 
 /// The folder of the book's pages in this language.
 #[must_use]
@@ -114,5 +114,17 @@ pub fn table(text: &mut String, header: &[&str], rows: Vec<Vec<String>>) {
     );
     for row in &rows {
         line(row);
+    }
+}
+
+/// A server as a table has it: a lesson in bold, and what was added to it.
+#[must_use]
+pub fn server_name(server: &str) -> String {
+    let is_lesson = |name: &str| Lesson::ALL.iter().any(|lesson| lesson.name() == name);
+    match server.split_once(" + ") {
+        Some((lesson, with)) if is_lesson(lesson) => format!("**{lesson}** + `{with}`"),
+        Some((peer, with)) => format!("{peer} + `{with}`"),
+        None if is_lesson(server) => format!("**{server}**"),
+        _ => server.to_owned(),
     }
 }

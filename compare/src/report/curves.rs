@@ -1,8 +1,11 @@
 //! Curves as SVG, with the points where two of them meet.
 
-use std::fmt::Write;
+use std::{fmt::Write, fs};
+
+use anyhow::Result;
 
 use super::{
+    chapter::{folder, write_between},
     figure::Figure,
     plot::{STYLE, escape},
 };
@@ -55,6 +58,31 @@ const LINE: f64 = 18.0;
 
 /// What tells the curves apart, besides their labels.
 const STROKES: [&str; 4] = ["", "7 4", "2 4", "12 4 2 4"];
+
+/// Writes text, and the plots below it, between the markers of a chapter in each language.
+///
+/// # Errors
+/// When the chapter or a plot cannot be written.
+pub(super) fn write_with_plots(
+    chapter: &str,
+    markers: &str,
+    text: impl Fn(Language) -> String,
+    plots: impl Fn(Language) -> Vec<(&'static str, Curves)>,
+) -> Result<()> {
+    for language in Language::ALL {
+        for (file, curves) in plots(language) {
+            let images = folder(language).join("images");
+            fs::write(images.join(file).with_extension("svg"), curves.svg())?;
+        }
+    }
+    write_between(chapter, markers, |language| {
+        let mut text = text(language).trim_end().to_owned() + "\n";
+        for (file, curves) in plots(language) {
+            text += &format!("\n![{}](images/{file}.svg)\n", curves.description());
+        }
+        text
+    })
+}
 
 impl Curves {
     /// The plot in words: where the curves begin, end and meet.

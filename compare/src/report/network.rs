@@ -1,14 +1,15 @@
 //! What a bad network does, as data and as tables.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chapter::{folder, table, write_between},
-    crowds::Crowd,
-    curves::{Curve, Curves},
+    capacity::{self, Capacity},
+    chapter::{server_name, table, write_between},
+    crowds::{self, Crowd},
+    curves::{Curve, Curves, write_with_plots},
     figure::{Machine, quantile},
     loss::{self, Loss},
 };
@@ -36,6 +37,9 @@ pub struct Report {
     /// What servers pay at several numbers of clients, by server.
     #[serde(default)]
     pub crowds: BTreeMap<String, Vec<Crowd>>,
+    /// What each server bore.
+    #[serde(default)]
+    pub capacity: BTreeMap<String, Capacity>,
     /// What polling and SSE cost over each version of HTTP.
     #[serde(default)]
     pub http: Vec<Http>,
@@ -209,6 +213,7 @@ impl Report {
             (!self.http.is_empty()).then(|| self.http_table(language)),
             (!self.rates.is_empty()).then(|| self.rates_table(language)),
             (!self.crowds.is_empty()).then(|| self.crowds_table(language)),
+            (!self.capacity.is_empty()).then(|| self.capacity_table(language)),
             (!self.gaps.is_empty()).then(|| self.gaps_table(language)),
             (!self.storms.is_empty()).then(|| self.storms_table(language)),
             (!self.loss.is_empty()).then(|| self.loss_tables(language)),
@@ -234,7 +239,7 @@ impl Report {
     }
 
     /// The same as a page has it, without the reasons.
-    pub(super) fn left_out(&self, language: Language) -> String {
+    fn left_out(&self, language: Language) -> String {
         let servers = self.missing.iter().filter_map(|it| it.split_once(": "));
         let servers: Vec<_> = servers.map(|(server, _)| server).collect();
         if servers.is_empty() {
@@ -261,10 +266,25 @@ impl Report {
             write_between(CHAPTER, "http", |language| self.http_table(language))?;
         }
         if !self.rates.is_empty() {
-            self.write_rates()?;
+            write_with_plots(
+                "comparison",
+                "rates",
+                |language| self.rates_table(language),
+                |language| self.curves(language),
+            )?;
         }
         if !self.crowds.is_empty() {
-            self.write_crowds()?;
+            write_with_plots(
+                "comparison",
+                "crowds",
+                |language| self.crowds_table(language) + &self.left_out(language),
+                |language| crowds::curves(&self.crowds, language),
+            )?;
+        }
+        if !self.capacity.is_empty() {
+            write_between("comparison", "capacity", |language| {
+                self.capacity_table(language) + &self.left_out(language)
+            })?;
         }
         if !self.storms.is_empty() {
             write_between(CHAPTER, "storms", |language| self.storms_table(language))?;
@@ -275,24 +295,8 @@ impl Report {
         Ok(())
     }
 
-    fn write_rates(&self) -> Result<()> {
-        for language in Language::ALL {
-            for (file, curves) in self.curves(language) {
-                let images = folder(language).join("images");
-                fs::write(images.join(file).with_extension("svg"), curves.svg())?;
-            }
-        }
-        write_between("comparison", "rates", |language| {
-            let mut text = self.rates_table(language);
-            for (file, curves) in self.curves(language) {
-                text += &format!("![{}](images/{file}.svg)\n\n", curves.description());
-            }
-            text.trim_end().to_owned() + "\n"
-        })
-    }
-
     /// How and where it was measured.
-    pub(super) fn conditions(&self, language: Language) -> String {
+    fn conditions(&self, language: Language) -> String {
         let measured = language.say("Mesuré le", "Measured on");
         let by = language.say("par", "by");
         format!(
@@ -495,6 +499,14 @@ impl Report {
         plots.collect()
     }
 
+    fn crowds_table(&self, language: Language) -> String {
+        self.conditions(language) + &crowds::tables(&self.crowds, language)
+    }
+
+    fn capacity_table(&self, language: Language) -> String {
+        self.conditions(language) + &capacity::tables(&self.capacity, language)
+    }
+
     fn loss_tables(&self, language: Language) -> String {
         self.conditions(language) + &loss::tables(&self.loss, language)
     }
@@ -534,16 +546,5 @@ impl Report {
         }
         table(&mut text, &head, rows);
         text.replace(" %", language.say("\u{a0}%", "%"))
-    }
-}
-
-/// A server as a table has it: a lesson in bold, and what was added to it.
-pub(super) fn server_name(server: &str) -> String {
-    let is_lesson = |name: &str| Lesson::ALL.iter().any(|lesson| lesson.name() == name);
-    match server.split_once(" + ") {
-        Some((lesson, with)) if is_lesson(lesson) => format!("**{lesson}** + `{with}`"),
-        Some((peer, with)) => format!("{peer} + `{with}`"),
-        None if is_lesson(server) => format!("**{server}**"),
-        _ => server.to_owned(),
     }
 }
