@@ -45,8 +45,7 @@ const EACH_RATE: Duration = Duration::from_secs(15);
 /// How long nothing changes: a heartbeat comes every 15 s.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How many servers are cut at the same time: their clients share one core of this machine,
-/// and 8 times 200 leave it idle most of the time.
+/// How many servers are cut at the same time: their clients share one process.
 const CUT_TOGETHER: usize = 8;
 
 /// Measures what was asked for, prints it, and writes it where asked.
