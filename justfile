@@ -97,7 +97,7 @@ wire LESSON *OPTIONS: (client LESSON)
 cluster LESSON INSTANCES="2": (client LESSON)
     cargo run --quiet --features compare/redis --bin compare -- cluster {{ LESSON }} {{ INSTANCES }}
 
-# With `--capacity`: what a server's core bears, in about two minutes too.
+# With `--capacity`: what a server's core bears, in about two and a half minutes.
 #
 # Measure the four lessons beside each other, in about two minutes; `just compare --help`
 [group('follow the course')]

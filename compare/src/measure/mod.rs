@@ -76,7 +76,7 @@ pub struct Options {
     /// Instead: what polling and SSE cost over HTTP/2; takes nginx, openssl and curl
     #[arg(long)]
     http2: bool,
-    /// Instead: how many messages a second a server's core bears, in about two minutes
+    /// Instead: how many messages a second a server's core bears
     #[arg(long)]
     capacity: bool,
     /// Instead: how many round trips a first value and a click cost

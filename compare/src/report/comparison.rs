@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fs, mem, path::Path, process::Command};
 
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::figure::{Figure, Machine};
@@ -184,19 +185,14 @@ impl Measured {
     }
 }
 
-/// The delay in milliseconds that this share of the delays does not exceed.
+/// The delay in milliseconds that this share of the delays does not exceed; nothing when
+/// there are none.
 fn quantile(spread: &[(u64, u64)], share: f64) -> Option<f64> {
-    let mut spread = spread.to_vec();
-    spread.sort_unstable();
-    let count: u64 = spread.iter().map(|(_, count)| count).sum();
-    let mut left = (share * count as f64).ceil().max(1.0) as u64;
-    for (delay, count) in spread {
-        if count >= left {
-            return Some(delay as f64 / 1000.0);
-        }
-        left -= count;
+    let mut delays = Histogram::<u64>::new(3).ok()?;
+    for &(delay, count) in spread {
+        delays.record_n(delay, count).ok()?;
     }
-    None
+    (!delays.is_empty()).then(|| delays.value_at_quantile(share) as f64 / 1000.0)
 }
 
 impl Comparison {
