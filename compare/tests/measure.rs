@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use common::{cannot, placed};
 use compare::{
-    Lesson, Place, Server, Subject,
+    Lesson, Place, Runtime, Server, Subject,
     client::Chance,
     language::Language,
     measure::{
@@ -52,6 +52,7 @@ fn main() {
         trial("repeats", repeats),
         trial("tiny_capacity", tiny_capacity),
         trial("capacities", capacities),
+        trial("tiny_peers", tiny_peers),
         trial("tiny_gap", tiny_gap),
         trial("crossings", crossings),
         trial("tiny_storm", tiny_storm),
@@ -128,8 +129,8 @@ fn tiny_comparison() -> Result<()> {
         }
     }
 
-    let sample = |lesson| {
-        let measured = report.lesson(lesson).context("a lesson is missing")?;
+    let sample = |lesson: Lesson| {
+        let measured = report.server(lesson.into()).context("a lesson is missing")?;
         measured.samples.first().context("no sample")
     };
     // Versions 11 to 50 and values alike: two digits each.
@@ -147,14 +148,7 @@ fn tiny_comparison() -> Result<()> {
     let poll = sample(Lesson::Polling)?;
     ensure!(poll.down - poll.head_down >= json, "{poll:?}");
     ensure!(frame.up == 0.0 && packet.up == 0.0 && event.up == 0.0 && poll.up > 0.0);
-    // The floor writes what its lesson writes.
-    for pair in report.subjects.chunks(2) {
-        let [lesson, floor] = pair else { anyhow::bail!("{pair:?}") };
-        let ratio = report.over_floor(lesson).map(|ratio| ratio.median);
-        let (lesson, floor) = (&lesson.samples[0], &floor.samples[0]);
-        ensure!(ratio == lesson.cpu.zip(floor.cpu).map(|(own, floor)| own / floor));
-        ensure!(floor.down == lesson.down.round(), "{floor:?} below {lesson:?}");
-    }
+    floors_below(&report)?;
 
     let text = String::from_utf8(output.stdout)?;
     for lesson in Lesson::ALL {
@@ -166,6 +160,45 @@ fn tiny_comparison() -> Result<()> {
         let svg = plot.svg();
         ensure!(svg.starts_with("<svg") && svg.contains("<title>"), "{file}: {svg}");
         ensure!(svg.matches("<rect class=\"own\"").count() == 4, "{file}: {svg}");
+    }
+    Ok(())
+}
+
+/// A peer has a floor of its own: its answers have other heads than the lesson's.
+fn tiny_peers() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("report.json");
+    let options = ["--quick", "--clients", "3", "--poll-every", "200", "--peers"];
+    let output = compare(&options)
+        .args(["--lesson", "01-polling", "--json"])
+        .arg(&file)
+        .output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{errors}");
+    let report: Comparison = serde_json::from_str(&fs::read_to_string(&file)?)?;
+    floors_below(&report)?;
+    let axum = Subject { runtime: Runtime::Axum, ..Lesson::Polling.into() };
+    let bytes = [axum, Lesson::Polling.into()].map(|it| {
+        let measured = report.server(it)?;
+        Some(measured.samples.first()?.down)
+    });
+    ensure!(bytes[0] != bytes[1], "a trial of floors takes two sizes: {bytes:?}");
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(text.contains("\n| floor of 01-polling "), "{text}");
+    ensure!(!text.contains("floor of 01-polling, axum"), "{text}");
+    Ok(())
+}
+
+/// Checks that each server's own floor follows it, writes what it writes, and divides it.
+fn floors_below(report: &Comparison) -> Result<()> {
+    for pair in report.subjects.chunks(2) {
+        let [server, floor] = pair else { anyhow::bail!("{pair:?}") };
+        let below = server.lesson == floor.lesson && server.runtime == floor.runtime;
+        ensure!(below && !server.is_floor && floor.is_floor, "{pair:?}");
+        let ratio = report.over_floor(server).map(|ratio| ratio.median);
+        let (server, floor) = (&server.samples[0], &floor.samples[0]);
+        ensure!(ratio == server.cpu.zip(floor.cpu).map(|(own, floor)| own / floor));
+        ensure!(floor.down == server.down.round(), "{floor:?} below {server:?}");
     }
     Ok(())
 }

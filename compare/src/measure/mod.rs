@@ -207,14 +207,14 @@ async fn measure(options: &Options) -> Result<Comparison> {
     Ok(comparison)
 }
 
-/// Measures a server once; a floor lies below its lesson's first sample.
+/// Measures a server once; a floor lies below its server's first sample.
 async fn sample(
     comparison: &Comparison,
     measurand: Measurand,
     plan: Plan,
     cores: &Cores,
 ) -> Result<Sample> {
-    let of = comparison.lesson(measurand.lesson());
+    let of = comparison.server(measurand.subject());
     let of = of.and_then(|measured| measured.samples.first());
     let sample = workload::measure(measurand, of, plan, cores).await;
     sample.with_context(|| format!("while measuring {measurand}"))
@@ -223,26 +223,27 @@ async fn sample(
 /// A server that was not measured yet.
 fn nothing_yet(measurand: Measurand) -> Measured {
     Measured {
-        lesson: measurand.lesson().to_string(),
-        runtime: measurand.runtime().to_owned(),
+        lesson: measurand.subject().lesson.to_string(),
+        runtime: measurand.subject().runtime.name().to_owned(),
+        is_floor: matches!(measurand, Measurand::Floor(_)),
         samples: Vec::new(),
         set_aside: Vec::new(),
         idle: None,
     }
 }
 
-/// What is measured, each lesson before its floor; and what would be but is not installed.
+/// What is measured, each server before its floor; and what would be but is not installed.
 fn measurands(options: &Options) -> (Vec<Measurand>, Vec<String>) {
     let (mut measurands, mut missing) = (Vec::new(), Vec::new());
     let asked = |lesson: &Lesson| options.lesson.is_none_or(|asked| asked == *lesson);
     for lesson in Lesson::ALL.into_iter().filter(asked) {
-        measurands.push(Measurand::Server(lesson.into()));
-        measurands.push(Measurand::Floor(lesson));
+        let both = |subject| [Measurand::Server(subject), Measurand::Floor(subject)];
+        measurands.extend(both(lesson.into()));
         for peer in
             Subject::peers().filter(|peer| options.peers && peer.lesson == lesson)
         {
             match peer.command() {
-                Ok(_) => measurands.push(Measurand::Server(peer)),
+                Ok(_) => measurands.extend(both(peer)),
                 Err(reason) => missing.push(format!("{peer}: {reason}")),
             }
         }

@@ -27,7 +27,7 @@ use crate::{
     process::{cpu_time, footprint},
     report::{
         capacity::Step,
-        comparison::{FLOOR, Idle, Sample, Waiting},
+        comparison::{Idle, Sample, Waiting},
         network::Paid,
     },
 };
@@ -66,26 +66,16 @@ pub struct Plan {
 pub enum Measurand {
     /// A server of the counter.
     Server(Subject),
-    /// The floor below a lesson: what it costs to write the bytes that the lesson writes.
-    Floor(Lesson),
+    /// The floor below a server: what it costs to write the bytes that the server writes.
+    Floor(Subject),
 }
 
 impl Measurand {
-    /// The lesson whose transport it serves.
+    /// The server, or the one above this floor.
     #[must_use]
-    pub fn lesson(self) -> Lesson {
+    pub fn subject(self) -> Subject {
         match self {
-            Self::Server(subject) => subject.lesson,
-            Self::Floor(lesson) => lesson,
-        }
-    }
-
-    /// What the report calls what it is written in.
-    #[must_use]
-    pub fn runtime(self) -> &'static str {
-        match self {
-            Self::Server(subject) => subject.runtime.name(),
-            Self::Floor(_) => FLOOR,
+            Self::Server(subject) | Self::Floor(subject) => subject,
         }
     }
 }
@@ -94,7 +84,7 @@ impl fmt::Display for Measurand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(subject) => subject.fmt(f),
-            Self::Floor(lesson) => write!(f, "{lesson} ({FLOOR})"),
+            Self::Floor(subject) => write!(f, "the floor of {subject}"),
         }
     }
 }
@@ -360,7 +350,7 @@ fn start_floor(lesson: Lesson, of: &Sample, cores: &Cores) -> Result<(Server, Sp
     Ok((cores.beside(server)?, speech))
 }
 
-/// Measures a server once; for the floor, `of` is the sample of the lesson below which it
+/// Measures a server once; for the floor, `of` is the sample of the server below which it
 /// lies.
 ///
 /// # Errors
@@ -373,9 +363,9 @@ pub async fn measure(
     cores: &Cores,
 ) -> Result<Sample> {
     let (server, speech) = match measurand {
-        Measurand::Floor(lesson) => {
-            let of = of.context("the floor comes after its lesson")?;
-            start_floor(lesson, of, cores)?
+        Measurand::Floor(subject) => {
+            let of = of.context("the floor comes after its server")?;
+            start_floor(subject.lesson, of, cores)?
         }
         Measurand::Server(subject) => {
             (start(subject, cores)?, Speech::Lesson(subject.lesson))

@@ -6,10 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::figure::{Figure, Machine};
-use crate::{Lesson, Runtime};
-
-/// The name of the floor, where a server has that of its runtime.
-pub const FLOOR: &str = "floor";
+use crate::{Runtime, Subject};
 
 /// The crates whose versions matter for what was measured.
 const CRATES: [&str; 5] = ["actix-web", "actix-ws", "askama", "socketioxide", "tokio"];
@@ -142,8 +139,10 @@ pub struct Waiting {
 pub struct Measured {
     /// The lesson whose transport it serves.
     pub lesson: String,
-    /// What it is written in; `floor` for bare sockets.
+    /// What it is written in.
     pub runtime: String,
+    /// Whether it is the floor below that server: the same bytes, from bare sockets.
+    pub is_floor: bool,
     /// One sample for each round.
     pub samples: Vec<Sample>,
     /// The samples of disturbed runs that were measured again.
@@ -153,10 +152,10 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Whether it is the floor.
+    /// Whether it is a lesson, or the floor below one.
     #[must_use]
-    pub fn is_floor(&self) -> bool {
-        self.runtime == FLOOR
+    pub fn is_own(&self) -> bool {
+        self.runtime == Runtime::Rust.name()
     }
 
     /// A figure of every round, as far as it was measured.
@@ -196,22 +195,23 @@ fn quantile(spread: &[(u64, u64)], share: f64) -> Option<f64> {
 }
 
 impl Comparison {
-    /// What was measured of a lesson itself.
+    /// What was measured of a server itself.
     #[must_use]
-    pub fn lesson(&self, lesson: Lesson) -> Option<&Measured> {
-        let own = |m: &&Measured| {
-            m.lesson == lesson.name() && m.runtime == Runtime::Rust.name()
-        };
-        self.subjects.iter().find(own)
+    pub fn server(&self, subject: Subject) -> Option<&Measured> {
+        let (lesson, runtime) = (subject.lesson.name(), subject.runtime.name());
+        self.subjects
+            .iter()
+            .find(|m| !m.is_floor && m.lesson == lesson && m.runtime == runtime)
     }
 
-    /// CPU per delivery as a multiple of the floor's, round by round.
+    /// CPU per delivery as a multiple of that of the floor below it, round by round.
     #[must_use]
     pub fn over_floor(&self, measured: &Measured) -> Option<Figure> {
+        let Measured { lesson, runtime, .. } = measured;
         let floor = self
             .subjects
             .iter()
-            .find(|m| m.is_floor() && m.lesson == measured.lesson)?;
+            .find(|m| m.is_floor && m.lesson == *lesson && m.runtime == *runtime)?;
         let ratios = measured.samples.iter().zip(&floor.samples);
         Figure::new(
             ratios.filter_map(|(own, floor)| Some(own.cpu? / floor.cpu?)).collect(),

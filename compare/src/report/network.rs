@@ -343,7 +343,6 @@ impl Report {
         let mut text = self.conditions(language);
         let head = [
             "",
-            language.say("clients", "clients"),
             language.say("état : ont le dernier", "state: hold the last"),
             language.say(
                 "de retour après, s : médiane, p95, max",
@@ -365,7 +364,6 @@ impl Report {
             };
             vec![
                 server_name(server),
-                gap.clients.to_string(),
                 format!("{} {of} {}", gap.last, gap.clients),
                 numbers.join(" ; ").replace(" ;", language.say("\u{a0};", ";")),
                 language.percent(gap.share()),

@@ -10,7 +10,7 @@ use super::{
     figure::Figure,
     plot::{Bar, Plot},
 };
-use crate::{Runtime, language::Language};
+use crate::language::Language;
 
 /// A column of a table: its head, and what it says of a server.
 type Column<'a> = (&'a str, Box<dyn Fn(&Measured) -> String + 'a>);
@@ -20,9 +20,10 @@ type Column<'a> = (&'a str, Box<dyn Fn(&Measured) -> String + 'a>);
 pub fn tables(comparison: &Comparison, language: Language) -> String {
     let say = |fr, en| language.say(fr, en);
     let mut text = conditions(comparison, language);
-    let all: Vec<&Measured> = comparison.subjects.iter().collect();
-    let servers: Vec<&Measured> =
-        all.iter().copied().filter(|m| !m.is_floor()).collect();
+    // The floors below peers are in the multiples only: rows of them would say one thing.
+    let rows = comparison.subjects.iter().filter(|m| !m.is_floor || m.is_own());
+    let all: Vec<&Measured> = rows.collect();
+    let servers: Vec<&Measured> = all.iter().copied().filter(|m| !m.is_floor).collect();
     let idle: Vec<&Measured> =
         servers.iter().copied().filter(|m| m.idle.is_some()).collect();
 
@@ -275,12 +276,14 @@ fn conditions(comparison: &Comparison, language: Language) -> String {
 
 fn name(measured: &Measured, language: Language) -> String {
     let Measured { lesson, runtime, .. } = measured;
-    if measured.is_floor() {
-        format!("{} {lesson}", language.say("plancher de", "floor of"))
-    } else if runtime == Runtime::Rust.name() {
-        format!("**{lesson}**")
+    let server =
+        if measured.is_own() { lesson.clone() } else { format!("{lesson}, {runtime}") };
+    if measured.is_floor {
+        format!("{} {server}", language.say("plancher de", "floor of"))
+    } else if measured.is_own() {
+        format!("**{server}**")
     } else {
-        format!("{lesson}, {runtime}")
+        server
     }
 }
 
@@ -288,12 +291,11 @@ fn name(measured: &Measured, language: Language) -> String {
 #[must_use]
 pub fn plots(comparison: &Comparison, language: Language) -> Vec<(&'static str, Plot)> {
     let say = |fr: &str, en: &str| language.say(fr, en).to_owned();
-    let bars = |floors: bool, of: &dyn Fn(&Measured) -> Option<Figure>| {
-        let shown = comparison.subjects.iter().filter(|m| floors || !m.is_floor());
-        let bars = shown.filter_map(|m| {
-            let own = m.runtime == Runtime::Rust.name();
+    let bars = |of: &dyn Fn(&Measured) -> Option<Figure>| {
+        let servers = comparison.subjects.iter().filter(|m| !m.is_floor);
+        let bars = servers.filter_map(|m| {
             let label = name(m, language).replace("**", "");
-            Some(Bar { label, figure: of(m)?, own })
+            Some(Bar { label, figure: of(m)?, own: m.is_own() })
         });
         bars.collect::<Vec<_>>()
     };
@@ -309,7 +311,7 @@ pub fn plots(comparison: &Comparison, language: Language) -> Vec<(&'static str, 
                 )
                 .replace("p99", name_of),
                 true,
-                bars(false, &|m| m.percentile(share)),
+                bars(&|m| m.percentile(share)),
             ),
         ),
         (
@@ -320,7 +322,7 @@ pub fn plots(comparison: &Comparison, language: Language) -> Vec<(&'static str, 
                     "Bytes per update, both ways, heads included",
                 ),
                 false,
-                bars(false, &|m| m.figure(|s| Some(s.down + s.up))),
+                bars(&|m| m.figure(|s| Some(s.down + s.up))),
             ),
         ),
         (
@@ -331,7 +333,7 @@ pub fn plots(comparison: &Comparison, language: Language) -> Vec<(&'static str, 
                     "Server CPU per delivery, as a multiple of the floor",
                 ),
                 false,
-                bars(false, &|m| comparison.over_floor(m)),
+                bars(&|m| comparison.over_floor(m)),
             ),
         ),
         (
@@ -342,7 +344,7 @@ pub fn plots(comparison: &Comparison, language: Language) -> Vec<(&'static str, 
                     "Burst: every client holds the last value after, ms (logarithmic)",
                 ),
                 true,
-                bars(false, &|m| m.figure(|s| Some(s.burst))),
+                bars(&|m| m.figure(|s| Some(s.burst))),
             ),
         ),
     ];
