@@ -97,9 +97,9 @@ wire LESSON *OPTIONS: (client LESSON)
 cluster LESSON INSTANCES="2": (client LESSON)
     cargo run --quiet --features compare/redis --bin compare -- cluster {{ LESSON }} {{ INSTANCES }}
 
-# With `--capacity`: what a server's core bears, in about two and a half minutes.
+# With `--capacity`: what a server's core bears, in about two minutes.
 #
-# Measure the four lessons beside each other, in about two minutes; `just compare --help`
+# Measure the four lessons beside each other, in two and a half minutes; `just compare --help`
 [group('follow the course')]
 compare *OPTIONS: (client "04-socketio") (peers OPTIONS)
     cargo run --release --bin compare -- measure {{ OPTIONS }}

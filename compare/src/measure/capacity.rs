@@ -7,6 +7,11 @@ use anyhow::Result;
 use super::{cores::Cores, workload};
 use crate::{Subject, report::capacity::Capacity};
 
+/// Clients that follow the counter, unless told otherwise: so many that changes never follow
+/// each other by less than a timer's millisecond. Changes of the same millisecond are one
+/// message, and what was measured would be the timer.
+pub const CLIENTS: usize = 1000;
+
 /// How a load grows.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {

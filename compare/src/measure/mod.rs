@@ -45,8 +45,8 @@ use workload::{Measurand, Plan};
 /// What is measured, and how much of it.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Clients that follow the counter: 200, 2000 in a storm, 5000 in the largest crowd, or 8
-    /// on each link that loses, unless told otherwise
+    /// Clients that follow the counter: 200, 1000 that load a server, 2000 in a storm, 5000 in
+    /// the largest crowd, or 8 on each link that loses, unless told otherwise
     #[arg(long)]
     clients: Option<NonZeroUsize>,
     /// Measures this lesson alone

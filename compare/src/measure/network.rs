@@ -126,7 +126,7 @@ pub async fn run(options: &Options) -> Result<()> {
         report.crowds = crowds::crowds(&servers, crowds, tell).await?;
     }
     if options.capacity {
-        let plan = capacity::Plan::steps(clients(CLIENTS));
+        let plan = capacity::Plan::steps(clients(capacity::CLIENTS));
         allow_descriptors(2 * plan.clients as u64 + 1000)?;
         let cores = Cores::split()?;
         for subject in &servers {

@@ -97,7 +97,7 @@ impl Capacity {
 pub fn tables(servers: &BTreeMap<String, Capacity>, language: Language) -> String {
     let say = |fr, en| language.say(fr, en);
     let Some(first) = servers.values().next() else { return String::new() };
-    let clients = first.clients;
+    let clients = first.clients as f64;
     let cores = match first.own_core {
         true => say(
             "Un cœur pour le serveur, un autre pour les clients.",
@@ -108,7 +108,7 @@ pub fn tables(servers: &BTreeMap<String, Capacity>, language: Language) -> Strin
             "The server and the clients share the cores.",
         ),
     };
-    let mut text = format!("{clients} clients. {cores}\n\n");
+    let mut text = format!("{} clients. {cores}\n\n", language.thousands(clients));
     let head = [
         say("au plus", "at most"),
         say("messages par seconde", "messages per second"),
@@ -132,7 +132,7 @@ pub fn tables(servers: &BTreeMap<String, Capacity>, language: Language) -> Strin
             server_name(server),
             // Three digits: the rest is chance.
             language.thousands(rounded(most.came)),
-            language.number(most.came / clients as f64),
+            language.number(most.came / clients),
             share(most.server),
             share(most.clients),
             limit.to_owned(),
