@@ -116,10 +116,19 @@ impl Reserved {
     /// # Errors
     /// When there is none.
     pub fn any() -> Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        Self::at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Reserves this port.
+    ///
+    /// # Errors
+    /// When somebody has it.
+    pub fn at(address: SocketAddr) -> Result<Self> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::STREAM, None)?;
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        socket.bind(&address.into())?;
         let address = socket.local_addr()?.as_socket().context("not an address")?;
         Ok(Self { address, _socket: cfg!(target_os = "linux").then_some(socket) })
     }

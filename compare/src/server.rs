@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{Lesson, Subject, Target, process::Process};
+use crate::{
+    Lesson, Subject, Target,
+    process::{Process, Reserved},
+};
 
 /// A running server. Dropping it kills the process; a test in which the process panicked
 /// fails.
@@ -19,6 +22,8 @@ pub struct Server {
     process: Process,
     errors: Option<JoinHandle<String>>,
     target: Target,
+    /// Its port, once it was killed, for [`Server::start_again`].
+    reserved: Option<Reserved>,
 }
 
 impl Server {
@@ -31,7 +36,8 @@ impl Server {
         Self::spawn(subject.lesson, &subject.greeting(), &mut subject.command()?)
     }
 
-    /// Starts the same on the same port, after [`Server::kill`].
+    /// Starts the same on the same port, after [`Server::kill`]; the one that was killed keeps
+    /// the port for it.
     ///
     /// # Errors
     /// When it does not start.
@@ -79,7 +85,7 @@ impl Server {
             bail!("{lesson} began with {line:?} and {errors:?}");
         };
         let target = Target::new(lesson, address.parse()?);
-        Ok(Self { process, errors: Some(errors), target })
+        Ok(Self { process, errors: Some(errors), target, reserved: None })
     }
 
     /// Where to connect.
@@ -117,6 +123,7 @@ impl Server {
     /// When it has panicked.
     pub fn kill(&mut self) -> Result<()> {
         self.process.kill();
+        self.reserved = Reserved::at(self.target.address).ok();
         let errors = self.errors.take().and_then(|errors| errors.join().ok());
         match errors {
             Some(errors) if errors.contains("panicked at") => {

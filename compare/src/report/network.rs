@@ -341,15 +341,23 @@ impl Report {
 
     fn gaps_table(&self, language: Language) -> String {
         let mut text = self.conditions(language);
+        // One plan measures all: each row has as many clients and changes.
+        let Some(Gap { clients, changes, .. }) = self.gaps.values().next() else {
+            return text;
+        };
+        let held =
+            language.say("état : ont le dernier, sur", "state: hold the last, of");
+        let worst = language.say("le moins bien servi, sur", "the worst served, of");
+        let (held, worst) = (format!("{held} {clients}"), format!("{worst} {changes}"));
         let head = [
             "",
-            language.say("état : ont le dernier", "state: hold the last"),
+            &held,
             language.say(
                 "de retour après, s : médiane, p95, max",
                 "back after, s: median, p95, max",
             ),
             language.say("événements : reçus", "events: received"),
-            language.say("le moins bien servi", "the worst served"),
+            &worst,
             language.say("répétés, par client", "repeated, per client"),
             language.say("dans l’ordre", "in order"),
         ];
@@ -357,17 +365,16 @@ impl Report {
             let Recovery { p50, p95, max } = gap.recovery;
             let numbers = [p50, p95, max].map(|it| language.number(it));
             let worst = gap.received.iter().min().copied().unwrap_or_default();
-            let of = language.say("sur", "of");
             let ordered = match gap.out_of_order {
                 0 => language.say("oui", "yes"),
                 _ => language.say("non", "no"),
             };
             vec![
                 server_name(server),
-                format!("{} {of} {}", gap.last, gap.clients),
+                gap.last.to_string(),
                 numbers.join(" ; ").replace(" ;", language.say("\u{a0};", ";")),
                 language.percent(gap.share()),
-                format!("{worst} {of} {}", gap.changes),
+                worst.to_string(),
                 language.number(gap.repeated as f64 / gap.clients as f64),
                 ordered.to_owned(),
             ]

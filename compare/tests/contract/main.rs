@@ -207,6 +207,7 @@ fn main() {
     let mut all = vec![
         trial("relay::disturbs", tools::relay_disturbs),
         trial("relay::passes_a_reset_on", tools::reset_is_passed_on),
+        trial("client::keeps_an_early_event", tools::early_event_is_kept),
         trial("check::draws_what_failed", tools::check_draws_what_failed),
         trial("relay::slow_way_keeps_the_spacing", tools::slow_way_keeps_the_spacing),
     ];
@@ -214,6 +215,10 @@ fn main() {
     all.push(trial("wire::draws_at_ctrl_c", tools::wire_draws_at_ctrl_c));
     #[cfg(not(unix))]
     all.push(cannot("wire::draws_at_ctrl_c", "no signals"));
+    #[cfg(target_os = "linux")]
+    all.push(trial("server::keeps_its_port", tools::killed_server_keeps_its_port));
+    #[cfg(not(target_os = "linux"))]
+    all.push(cannot("server::keeps_its_port", "no port is kept for who names it"));
     for lesson in Lesson::ALL {
         all.extend(alone(lesson));
         all.extend(every_lesson(lesson));

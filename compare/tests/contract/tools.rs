@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use compare::{
-    Lesson, Server,
+    Lesson, Server, Snapshot, Target,
     behaviour::counting::until,
     client::limited,
     connect,
@@ -19,11 +19,50 @@ use compare::{
     relay::{Direction, Network, Relay},
     wire::What,
 };
+use futures_util::{SinkExt, StreamExt};
+#[cfg(target_os = "linux")]
+use tokio::net::TcpSocket;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
+use tokio_tungstenite::tungstenite::Message;
+
+/// A port on which a server was killed waits for the same server.
+#[cfg(target_os = "linux")]
+pub async fn killed_server_keeps_its_port() -> Result<()> {
+    let mut server = Server::start(Lesson::Polling)?;
+    let address = server.target().address;
+    server.kill()?;
+    ensure!(TcpStream::connect(address).await.is_err(), "somebody listens");
+    ensure!(TcpSocket::new_v4()?.bind(address).is_err(), "anybody gets the port");
+    let again = Server::start_again(Lesson::Polling, address)?;
+    connect(again.target()).await?.next().await?;
+    Ok(())
+}
+
+/// What a Socket.IO server sends before it confirms the connection is read after that.
+pub async fn early_event_is_kept() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let serving = async {
+        let (stream, _) = listener.accept().await?;
+        let mut socket = tokio_tungstenite::accept_async(stream).await?;
+        socket.send(Message::text(r#"0{"sid":"one"}"#)).await?;
+        socket.next().await.context("no connect packet")??;
+        let early = r#"42["counter",{"value":7,"version":8}]"#;
+        for packet in [early, r#"40{"sid":"two"}"#] {
+            socket.send(Message::text(packet)).await?;
+        }
+        anyhow::Ok(socket)
+    };
+    let connecting = connect(Target::new(Lesson::SocketIo, address));
+    let (_socket, mut client) = tokio::try_join!(serving, connecting)?;
+    let first = client.next().await?;
+    ensure!(first == Snapshot::new(7, 8), "{first}");
+    Ok(())
+}
 
 /// The relay does what it says, so that a drill that passes means something.
 pub async fn relay_disturbs() -> Result<()> {
