@@ -1,13 +1,14 @@
 //! Lesson 4, Socket.IO, with socketioxide on axum: no bridge. It follows socketioxide's
 //! documentation, `layer` and `extract`; settings and handlers are lesson 4's.
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
 use axum::Router;
 use counter::{Command, Counter, MAX_BYTES, Refusal};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, SocketRef, State, TryData},
+    handler::ConnectHandler,
 };
 use tokio::sync::mpsc;
 
@@ -48,6 +49,13 @@ fn command(
     ready(())
 }
 
+/// A middleware, for it runs before the connection is confirmed: a client may send a command
+/// as soon as it is, and one for which there is no handler yet would be lost.
+async fn listen(socket: SocketRef) -> Result<(), Infallible> {
+    socket.on("command", command);
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let counter = Arc::new(Counter::default());
@@ -62,10 +70,10 @@ async fn main() -> std::io::Result<()> {
         .ws_max_frame_size(MAX_BYTES)
         .build_layer();
     let (join, joined) = mpsc::channel(1024);
-    io.ns("/", async move |socket: SocketRef| {
-        socket.on("command", command);
+    let greet = async move |socket: SocketRef| {
         join.send(socket).await.ok();
-    });
+    };
+    io.ns("/", greet.with(listen));
     tokio::spawn(updates(counter, io, joined));
     counter::serve(Router::new().layer(layer)).await
 }
