@@ -366,6 +366,10 @@ fn tiny_gap() -> Result<()> {
     for row in ["| **03-websocket** ", "| **03-websocket** + `resume` "] {
         ensure!(table.contains(row), "{table}");
     }
+    ensure!(!table.contains("out of order"), "{table}");
+    report.gaps.values_mut().for_each(|gap| gap.out_of_order = 1);
+    let table = report.tables(Language::English);
+    ensure!(table.matches(", out of order").count() == 5, "{table}");
     Ok(())
 }
 

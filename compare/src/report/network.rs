@@ -359,15 +359,15 @@ impl Report {
             language.say("événements : reçus", "events: received"),
             &worst,
             language.say("répétés, par client", "repeated, per client"),
-            language.say("dans l’ordre", "in order"),
         ];
         let rows = self.gaps.iter().map(|(server, gap)| {
             let Recovery { p50, p95, max } = gap.recovery;
             let numbers = [p50, p95, max].map(|it| language.number(it));
             let worst = gap.received.iter().min().copied().unwrap_or_default();
-            let ordered = match gap.out_of_order {
-                0 => language.say("oui", "yes"),
-                _ => language.say("non", "no"),
+            let repeated = language.number(gap.repeated as f64 / gap.clients as f64);
+            let disorder = match gap.out_of_order {
+                0 => "",
+                _ => language.say(", dans le désordre", ", out of order"),
             };
             vec![
                 server_name(server),
@@ -375,8 +375,7 @@ impl Report {
                 numbers.join(" ; ").replace(" ;", language.say("\u{a0};", ";")),
                 language.percent(gap.share()),
                 worst.to_string(),
-                language.number(gap.repeated as f64 / gap.clients as f64),
-                ordered.to_owned(),
+                repeated + disorder,
             ]
         });
         table(&mut text, &head, rows.collect());
