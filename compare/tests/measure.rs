@@ -448,7 +448,7 @@ fn tiny_loss() -> Result<()> {
         clickers: 1,
         changes: 30,
         every: Duration::from_millis(100),
-        links: vec![(40, 0.0), (60, 0.04)],
+        links: vec![(40, 0.0), (60, 0.1)],
     };
     let compare_itself = Path::new(env!("CARGO_BIN_EXE_compare"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
