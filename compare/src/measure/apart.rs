@@ -21,6 +21,10 @@ use crate::{
     report::loss::{Cell, Loss},
 };
 
+/// How often a click may fail before a measurement does: where packets are lost, a first
+/// request can come after the server's patience with it (408). Such a click is no sample.
+const FAILURES: usize = 5;
+
 /// Measures a lesson on all links at once.
 ///
 /// # Errors
@@ -72,10 +76,6 @@ async fn cell(
 fn serve(lesson: Lesson) -> Result<Server> {
     Server::start_by(lesson, lesson.command()?.env("HOST", HOME.to_string()))
 }
-
-/// How often a click may fail before a measurement does: where packets are lost, a first
-/// request can come after the server's patience with it (408). Such a click is no sample.
-const FAILURES: usize = 5;
 
 /// How long each change took until each follower had it, or a later one; and how many
 /// connections were lost.
