@@ -3,6 +3,7 @@
 use std::{env, error::Error, fmt};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 /// A language of the book.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -22,7 +23,7 @@ pub const UNITS: [&str; 19] = [
 ];
 
 /// The same in both languages.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Text {
     fr: &'static str,
     en: &'static str,

@@ -20,10 +20,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
 use tokio::{sync::watch, time::timeout};
 
-use crate::{
-    lab::{Lab, lock},
-    screen::{ROWS, Row, Seen, Status},
-};
+use crate::screen::{ROWS, Row, Seen, Status, lock};
 
 /// How long a stream stays silent before a heartbeat shows that it still works.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -191,29 +188,32 @@ impl Journal {
 ///
 /// A page that opened a new stream by itself says its last id in `?after=`, since no script
 /// can set that header.
-pub async fn events(request: HttpRequest, lab: Data<Lab>) -> impl Responder {
+pub async fn events(request: HttpRequest, journal: Data<Journal>) -> impl Responder {
     let header = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok());
     let after = request.query_string().strip_prefix("after=");
-    let last = header.or(after).and_then(|id| lab.journal.number(id));
+    let last = header.or(after).and_then(|id| journal.number(id));
     let retry = Bytes::from(format!("retry: {}\n\n", fastrand::u32(500..1000)));
-    let newest = lab.journal.newest.subscribe();
-    let told = stream::unfold((lab, last, newest), async |(lab, last, mut newest)| {
-        loop {
-            if newest.borrow_and_update().is_none() {
-                return None;
+    let newest = journal.newest.subscribe();
+    let told =
+        stream::unfold((journal, last, newest), async |(journal, last, mut newest)| {
+            loop {
+                if newest.borrow_and_update().is_none() {
+                    return None;
+                }
+                let (block, number) = journal.after(last);
+                let block = match block {
+                    Some(block) => block,
+                    None => match timeout(HEARTBEAT, newest.changed()).await {
+                        Ok(Ok(())) => continue,
+                        Ok(Err(_)) => return None,
+                        Err(_silence) => {
+                            Bytes::from_static(b"event: heartbeat\ndata:\n\n")
+                        }
+                    },
+                };
+                return Some((block, (journal, Some(number), newest)));
             }
-            let (block, number) = lab.journal.after(last);
-            let block = match block {
-                Some(block) => block,
-                None => match timeout(HEARTBEAT, newest.changed()).await {
-                    Ok(Ok(())) => continue,
-                    Ok(Err(_)) => return None,
-                    Err(_silence) => Bytes::from_static(b"event: heartbeat\ndata:\n\n"),
-                },
-            };
-            return Some((block, (lab, Some(number), newest)));
-        }
-    });
+        });
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-cache"))

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -11,6 +11,7 @@ use anyhow::Result;
 use compare::{
     Lesson, chromium,
     drills::{Drill, Teller},
+    language::Text,
 };
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -24,7 +25,7 @@ use tokio::{
 use crate::{
     journal::Journal,
     lane::Lane,
-    order::Say,
+    screen::lock,
     tour::{self, Step},
 };
 
@@ -38,7 +39,7 @@ pub struct Lab {
     /// Where the lab and its lanes listen.
     ip: IpAddr,
     /// What the page is told.
-    pub journal: Journal,
+    pub journal: Arc<Journal>,
     played: Mutex<Played>,
     /// Where things are done that go on when their request has been answered, or that may
     /// block: the web server's threads know neither.
@@ -63,7 +64,7 @@ struct Drilled {
     /// What was done, and how many seconds after the beginning.
     steps: Vec<(f32, String)>,
     /// What was observed: the cell of the table of drills.
-    verdict: Option<Say>,
+    verdict: Option<Text>,
     /// Why it could not be observed.
     failed: Option<String>,
 }
@@ -82,7 +83,7 @@ impl Lab {
         let lab = Arc::new(Self {
             lanes,
             ip,
-            journal: Journal::default(),
+            journal: Arc::default(),
             played: Mutex::default(),
             runtime: Handle::current(),
             tasks: Mutex::default(),
@@ -161,7 +162,7 @@ impl Lab {
             drill.run(lesson, tell).await
         };
         match run.await {
-            Ok(verdict) => write(&|it| it.verdict = Some(verdict.text().into())),
+            Ok(verdict) => write(&|it| it.verdict = Some(verdict.text())),
             Err(error) => write(&|it| it.failed = Some(format!("{error:#}"))),
         }
     }
@@ -212,8 +213,3 @@ impl Lab {
 
 /// There is one going on already.
 pub struct Busy;
-
-/// What a thread that panicked has left is still worth seeing.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -19,9 +19,8 @@ use tokio::{
 
 use crate::{
     follower::{self, Click},
-    lab::lock,
-    order::Change,
-    screen::{Process, Screen, Seen, Status},
+    network::Change,
+    screen::{Process, Screen, Seen, Status, lock},
 };
 
 /// How long a lesson may take to end when it is told to; it promises a second and a half.

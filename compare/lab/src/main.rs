@@ -5,9 +5,11 @@
 //! | Module | Question that it answers |
 //! |---|---|
 //! | [`lane`] | What is one lesson, its process, its network and what passes? |
+//! | [`network`] | What can its network do? |
 //! | [`screen`] | What is there to see of it? |
 //! | [`follower`] | Who follows the counter and clicks, as the lesson's page does? |
 //! | [`journal`] | How does the page learn of it, without a gap and without a repeat? |
+//! | [`lab`] | What is done in all of them? |
 //! | [`order`] | What can be asked for? |
 //! | [`tour`] | What is worth seeing first? |
 //! | [`page`] | Where is that shown? |
@@ -16,6 +18,7 @@ mod follower;
 mod journal;
 mod lab;
 mod lane;
+mod network;
 mod order;
 mod page;
 mod screen;
@@ -31,7 +34,7 @@ use actix_web::{
 use anyhow::{Error, Result};
 use shared::MAX_BYTES;
 
-use crate::lab::Lab;
+use crate::{journal::Journal, lab::Lab};
 
 /// Where the lab listens, unless `PORT` says otherwise.
 const PORT: u16 = 8080;
@@ -54,11 +57,13 @@ async fn run() -> Result<()> {
         () = shared::terminated() => return Ok(()),
     };
     let data: Data<Lab> = lab.clone().into();
+    let journal: Data<Journal> = lab.journal.clone().into();
     let server = HttpServer::new(move || {
         App::new()
             .wrap(from_fn(shared::guard))
             .wrap(from_fn(shared::http_rules))
             .app_data(data.clone())
+            .app_data(journal.clone())
             .app_data(shared::json_body(MAX_BYTES))
             .configure(shared::files(include_str!("../assets/lab.js")))
             .service(web::resource("/").get(page::page))

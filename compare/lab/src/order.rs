@@ -8,18 +8,13 @@ use actix_web::{
     web::{Data, Json},
 };
 use anyhow::Result;
-use compare::{
-    Lesson,
-    drills::Drill,
-    language::{Language, Text},
-    relay::Network,
-};
+use compare::{Lesson, drills::Drill};
 use futures_util::future::join_all;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use shared::Refusal;
 use tokio::task::JoinError;
 
-use crate::{lab::Lab, lane::Lane, tour::Step};
+use crate::{lab::Lab, lane::Lane, network::Change, tour::Step};
 
 /// An order, such as `{"lanes":["02-sse"],"do":{"network":{"slow":200}}}`.
 #[derive(Debug, Deserialize)]
@@ -50,51 +45,12 @@ enum What {
     Step(String),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Increment,
     Decrement,
     Reset,
-}
-
-/// What the network shall do.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Change {
-    /// Nothing.
-    Good,
-    /// Delays each piece, each way, by so many ms.
-    Slow(u16),
-    /// Moves so many bytes a second.
-    Narrow(u32),
-    /// Breaks every connection.
-    Cut,
-    /// Keeps every connection and moves nothing.
-    Frozen,
-    /// Keeps answers back until they are complete.
-    Buffered,
-    /// Ends what is silent for so many seconds.
-    Impatient(u16),
-    /// Does not pass `Upgrade` on.
-    NoUpgrade,
-}
-
-impl From<Change> for Network {
-    fn from(change: Change) -> Self {
-        match change {
-            Change::Good => Self::Good,
-            Change::Slow(ms) => Self::Slow(Duration::from_millis(ms.into())),
-            Change::Narrow(rate) => Self::Narrow(rate.max(1)),
-            Change::Cut => Self::Down,
-            Change::Frozen => Self::Frozen,
-            Change::Buffered => Self::Buffered,
-            Change::Impatient(limit) => {
-                Self::Impatient(Duration::from_secs(limit.max(1).into()))
-            }
-            Change::NoUpgrade => Self::NoUpgrade,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -105,19 +61,6 @@ enum Server {
     Stop,
     Pause,
     GoOn,
-}
-
-/// A sentence in both languages, for the page to choose from.
-#[derive(Clone, Debug, Serialize)]
-pub struct Say {
-    fr: &'static str,
-    en: &'static str,
-}
-
-impl From<Text> for Say {
-    fn from(text: Text) -> Self {
-        Self { fr: text.of(Language::French), en: text.of(Language::English) }
-    }
 }
 
 /// The shortest time between two clicks that the lab makes by itself, in ms.

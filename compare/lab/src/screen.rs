@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,8 +13,6 @@ use compare::{
 };
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::lab::lock;
 
 /// How many rows of the diagram are kept.
 pub const ROWS: usize = 60;
@@ -265,4 +263,9 @@ impl Screen {
 /// With a tenth.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+/// What a thread that panicked has left is still worth seeing.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

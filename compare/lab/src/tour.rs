@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     lane::Lane,
-    order::Change,
+    network::Change,
     screen::{Link, Status},
 };
 
