@@ -14,25 +14,10 @@ use book::{
 use compare::language::UNITS;
 use regex::Regex;
 
-use crate::{command, figures, prose::Prose, terms};
+use crate::prose::Prose;
 
 /// What must be true of a page.
 pub type Check = fn(&Book, &Page) -> Result<Vec<String>>;
-
-/// All checks, but for the output that the pages show and the site that they make.
-pub const CHECKS: [(&str, Check); 11] = [
-    ("code", |book, page| Ok(book.code(page))),
-    ("provenance", |_, page| Ok(provenance(page))),
-    ("switch", |_, page| Ok(switch(page))),
-    ("links", |book, page| Ok(book.links(page))),
-    ("places", |book, page| Ok(book.places(page))),
-    ("parity", |book, page| Ok(book.parity(page))),
-    ("figures", figures::faults),
-    ("commands", command::faults),
-    ("terms", terms::faults),
-    ("typography", |_, page| typography(page)),
-    ("plans", |_, page| plans(page)),
-];
 
 /// Blocks of these languages are code of this repository, and say which.
 const CODE: [&str; 6] = ["rust", "js", "html", "toml", "nginx", "lua"];
@@ -184,7 +169,7 @@ impl Book {
 }
 
 /// Code that does not say where it comes from, and blocks that nothing would check.
-fn provenance(page: &Page) -> Vec<String> {
+pub fn provenance(page: &Page) -> Vec<String> {
     let strays = page.strays.iter();
     let mut faults: Vec<_> = strays
         .map(|line| fault(page, *line, "no block follows this comment"))
@@ -203,7 +188,7 @@ fn provenance(page: &Page) -> Vec<String> {
 }
 
 /// A page without the line, below the title, that leads to the other language.
-fn switch(page: &Page) -> Vec<String> {
+pub fn switch(page: &Page) -> Vec<String> {
     let expected = match place(page) {
         None | Some((_, "SUMMARY.md" | GENERATED)) => return Vec::new(),
         Some(("fr", name)) => format!("*[Read in English](../en/{name})*"),
@@ -217,7 +202,7 @@ fn switch(page: &Page) -> Vec<String> {
 
 /// French without its own spaces and apostrophes; and, in both languages, a number that a
 /// line could part from its unit, or whose thousands are not set apart as its language does.
-fn typography(page: &Page) -> Result<Vec<String>> {
+pub fn typography(page: &Page) -> Result<Vec<String>> {
     let units = UNITS.join("|");
     let unit = format!(r"\d(?:[ \u{{202f}}]|\n *)(?:{units})(?:[^\w’]|$)");
     let language = Prose::language(page);
@@ -237,7 +222,7 @@ fn typography(page: &Page) -> Result<Vec<String>> {
 
 /// A plan of a session whose parts do not follow each other: in a table that begins with a
 /// time and minutes, each part begins where those before it end.
-fn plans(page: &Page) -> Result<Vec<String>> {
+pub fn plans(page: &Page) -> Result<Vec<String>> {
     let time = Regex::new(r"^(\d+)\D+(\d\d)$")?;
     let mut faults = Vec::new();
     let mut end = None;

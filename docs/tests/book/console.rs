@@ -26,8 +26,8 @@ use regex::Regex;
 use tempfile::TempDir;
 
 use crate::{
-    block_on,
     check::{Book, difference, fault},
+    trial::block_on,
 };
 
 /// What differs from run to run, and what stands for it when two runs are compared.

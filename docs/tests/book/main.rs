@@ -1,6 +1,7 @@
 //! The book shows code and output as they are, in both languages alike, and no link is
 //! dead. `UPDATE=1` writes code and output into the pages anew.
 
+mod all;
 mod check;
 mod command;
 mod console;
@@ -12,6 +13,7 @@ mod rot;
 mod site;
 mod spelling;
 mod terms;
+mod trial;
 
 use std::{
     env, fs,
@@ -21,22 +23,26 @@ use std::{
 
 use anyhow::Result;
 use compare::Lesson;
-use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use libtest_mimic::{Arguments, Conclusion, Trial};
 
-use crate::{
-    check::{Book, CHECKS},
-    console::Blocks,
-};
+use crate::{all::CHECKS, check::Book, console::Blocks, trial::told};
 
 fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     // Most of them wait, but a drill keeps a browser busy.
-    arguments.test_threads = arguments.test_threads.or(Some(4));
+    arguments.test_threads = arguments.test_threads.or(Some(6));
     let book = Arc::new(Book::load(book::root())?);
     if env::var_os("UPDATE").is_some() {
         return Ok(refresh(&book, &arguments)?.exit_code());
     }
-    let mut trials = rot::trials();
+    // Those that take longest begin first, and the rest runs beside them.
+    let pages = book.clone();
+    let mut trials = vec![Trial::test("site", move || told(site::faults(&pages)))];
+    trials.extend(Lesson::ALL.map(|lesson| {
+        let name = format!("recording::{lesson}");
+        Trial::test(name, move || told(recording::faults(lesson)))
+    }));
+    trials.extend(rot::trials());
     for (name, check) in CHECKS {
         let book = book.clone();
         trials.push(Trial::test(name, move || told(book.faults(check))));
@@ -51,10 +57,6 @@ fn main() -> Result<ExitCode> {
         let trial = Trial::test(name, move || told(blocks.run().map(|it| it.1)));
         trials.push(trial.with_ignored_flag(lacks.is_some()));
     }
-    trials.extend(Lesson::ALL.map(|lesson| {
-        let name = format!("recording::{lesson}");
-        Trial::test(name, move || told(recording::faults(lesson)))
-    }));
     let lacks = spelling::lack();
     if let Some(lacks) = &lacks {
         println!("not run: spelling: {lacks}");
@@ -62,9 +64,7 @@ fn main() -> Result<ExitCode> {
     let pages = book.clone();
     let spelling = Trial::test("spelling", move || told(spelling::faults(&pages)));
     trials.push(spelling.with_ignored_flag(lacks.is_some()));
-    let pages = book.clone();
-    trials.push(Trial::test("pictures", move || told(picture::faults(&pages))));
-    trials.push(Trial::test("site", move || told(site::faults(&book))));
+    trials.push(Trial::test("pictures", move || told(picture::faults(&book))));
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }
 
@@ -110,17 +110,4 @@ fn refresh(book: &Book, arguments: &Arguments) -> Result<Conclusion> {
     }
     Lesson::ALL.into_iter().try_for_each(recording::draw)?;
     Ok(conclusion)
-}
-
-/// A test that passes when there is no fault.
-fn told(faults: Result<Vec<String>>) -> Result<(), Failed> {
-    match faults {
-        Ok(faults) if faults.is_empty() => Ok(()),
-        Ok(faults) => Err(format!("\n{}", faults.join("\n")).into()),
-        Err(error) => Err(format!("{error:#}").into()),
-    }
-}
-
-fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }

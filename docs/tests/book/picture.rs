@@ -13,8 +13,8 @@ use compare::{
 };
 
 use crate::{
-    block_on,
     check::{Book, fault},
+    trial::block_on,
 };
 
 /// A window that has room for the number and the log side by side, drawn as wide as a

@@ -17,7 +17,7 @@ use compare::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::{block_on, console::neutral};
+use crate::{console::neutral, trial::block_on};
 
 /// How long each way takes: long enough for arrows to slant, and for the lessons to do in
 /// between what they do in any order.

@@ -6,11 +6,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 
-use crate::{
-    check::{Book, CHECKS},
-    console::Blocks,
-    site, spelling, told,
-};
+use crate::{all::CHECKS, check::Book, console::Blocks, site, spelling, trial::told};
 
 /// A file, a text in it, what this is replaced with, and a fault that must be found.
 type Rot = (&'static str, &'static str, &'static str, &'static str, &'static str);

@@ -15,8 +15,8 @@ use regex::Regex;
 use tokio::time::timeout;
 
 use crate::{
-    block_on,
     check::{Book, fault},
+    trial::block_on,
 };
 
 /// What is wrong in the rendered book.
