@@ -1,10 +1,6 @@
 //! What the pages of extensions do, in a real browser.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
@@ -16,7 +12,8 @@ use crate::{
     candidate::Candidate,
     client::Line,
     contract::{Broken, expect},
-    relay::{Direction, Network, Passage, Relay, Tap},
+    recording::Recorder,
+    relay::{Network, Relay},
 };
 
 /// A tab that shows the page at this address, such as `/?room=blue`.
@@ -96,25 +93,16 @@ pub async fn page_renews_its_ticket(who: Candidate) -> Result<()> {
 /// comes back after a cut, with its last id, and after a 503.
 pub async fn page_reads_with_a_header(who: Candidate) -> Result<()> {
     let server = who.start().await?;
-    let asked = Arc::new(Mutex::new(BTreeMap::<u64, Vec<u8>>::new()));
-    let heard = asked.clone();
-    let tap: Tap = Arc::new(move |connection, passage| {
-        if let Passage::Bytes(Direction::Up, _, bytes) = passage {
-            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.entry(connection).or_default().extend_from_slice(bytes);
-        }
-    });
-    let relay = Relay::start(server.target().address, Some(tap)).await?;
+    let recorder = Recorder::new(who.lesson);
+    let relay = Relay::start(server.target().address, Some(recorder.tap())).await?;
     // The newest request for the stream that has this header, in small letters.
     let brought = |name: &str| {
-        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let texts = asked.values().map(|bytes| String::from_utf8_lossy(bytes));
-        let texts = texts.map(|text| text.to_lowercase()).collect::<Vec<_>>();
-        let heads = texts.iter().flat_map(|text| text.split("get /events").skip(1));
-        let own = format!("{name}: ");
-        let value =
-            heads.flat_map(str::lines).filter(|line| line.starts_with(&own)).last();
-        value.unwrap_or("nothing").to_owned()
+        let recording = recorder.recording();
+        let streams = recording.messages();
+        let streams = streams.filter(|(.., it)| it.label.starts_with("GET /events"));
+        let lines = streams.flat_map(|(.., it)| it.text.lines()).map(str::to_lowercase);
+        let own = lines.filter(|line| line.starts_with(&format!("{name}: ")));
+        own.last().unwrap_or_else(|| "nothing".to_owned())
     };
     let window = Window::open().await?;
     let tab = tab(&window, relay.before(server.target()), "/?lang=en#course").await?;
