@@ -1,6 +1,6 @@
 //! The lab, from outside: its real binary over real sockets, and its page in a real browser.
 //!
-//! One lab serves most of the trials, which therefore run one after the other.
+//! Most trials take a lab that another one has left, for one at a time.
 
 use std::{
     env, fs,
@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Command, Stdio},
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -37,12 +37,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 const AXE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../node_modules/axe-core/axe.min.js");
 
-/// The lab that most trials share.
-static SHARED: Mutex<Option<Lab>> = Mutex::new(None);
+/// Labs that no trial uses now.
+static IDLE: Mutex<Vec<Lab>> = Mutex::new(Vec::new());
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
+    // Most of them wait; each has four lessons.
+    arguments.test_threads = arguments.test_threads.or(Some(3));
     let mut trials = Vec::new();
     macro_rules! trial {
         ($($name:ident),* $(,)?) => {$(
@@ -73,7 +74,7 @@ fn main() {
     let ten = Trial::test("ten_minutes", || run(ten_minutes)).with_ignored_flag(true);
     trials.push(ten);
     let conclusion = libtest_mimic::run(&arguments, trials);
-    drop(SHARED.lock().map(|mut lab| lab.take()));
+    drop(IDLE.lock().map(|mut labs| labs.drain(..).collect::<Vec<_>>()));
     conclusion.exit();
 }
 
@@ -84,19 +85,20 @@ fn block_on(
     runtime.block_on(trial).map_err(|error| format!("{error:#}").into())
 }
 
-/// Runs a trial with the lab that is shared, as if it were new.
+/// Runs a trial with a lab that is as if it were new. One in which a trial has failed serves
+/// no other.
 fn run(
     trial: impl AsyncFnOnce(&Lab) -> Result<()>,
 ) -> Result<(), libtest_mimic::Failed> {
-    let mut shared = SHARED.lock().map_err(|_| "a trial before has panicked")?;
-    if shared.is_none() {
-        *shared = Some(Lab::start().map_err(|error| format!("{error:#}"))?);
-    }
-    let Some(lab) = &*shared else { return Err("no lab".into()) };
+    let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let left = idle().pop();
+    let lab = left.map_or_else(Lab::start, Ok).map_err(|error| format!("{error:#}"))?;
     block_on(async {
         lab.settle().await?;
-        trial(lab).await
-    })
+        trial(&lab).await
+    })?;
+    idle().push(lab);
+    Ok(())
 }
 
 /// A running lab.
