@@ -262,7 +262,7 @@ impl Tab {
                 const look = () => {{
                     let is = false;
                     try {{ is = ({script}); }} catch {{ /* not yet */ }}
-                    if (is === true) seen(true); else setTimeout(look, 20);
+                    if (is === true) seen(true); else setTimeout(look, 50);
                 }};
                 look();
             }})"

@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 fn main() {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = arguments.test_threads.or(Some(6));
+    arguments.test_threads = arguments.test_threads.or(Some(10));
     let mut shared = Vec::new();
     let mut proxied = Vec::new();
     macro_rules! trial {

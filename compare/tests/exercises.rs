@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     let solutions = libtest_mimic::run(&arguments, solutions());
     let others = libtest_mimic::run(&arguments, trials);
     // Each stage of these waits for answers in time, and no build runs beside them either.
-    arguments.test_threads = Some(arguments.test_threads.unwrap_or(4).min(4));
+    arguments.test_threads = arguments.test_threads.map(|threads| threads.min(8));
     let (extensions, stops) = extensions(&arguments)?;
     let extensions = libtest_mimic::run(&arguments, extensions);
     // And their stop has a clock in the contract.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use common::{cannot, placed};
+use common::{cannot, in_order, placed};
 use compare::{
     Lesson, Place, Runtime, Server, Subject,
     client::Chance,
@@ -42,7 +42,9 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Most of them wait, for a clock or for a network that they have made slow.
+    arguments.test_threads = arguments.test_threads.or(Some(12));
     let trial = |name, run: fn() -> Result<()>| {
         Trial::test(name, move || run().map_err(|e| Failed::from(format!("{e:#}"))))
     };
@@ -77,7 +79,8 @@ fn main() {
         None => trial("tiny_loss", tiny_loss),
         Some(lacks) => cannot("tiny_loss", &lacks),
     });
-    libtest_mimic::run(&arguments, all).exit();
+    let longest = ["tiny_http2", "tiny_peers", "tiny_network"];
+    libtest_mimic::run(&arguments, in_order(all, &longest)).exit();
 }
 
 const CLIENTS: u64 = 10;

@@ -41,9 +41,11 @@ pub fn placed(suite: &str, place: Place, trials: Vec<Trial>) -> Vec<Trial> {
     trials.into_iter().map(|trial| trial.with_ignored_flag(ignored)).collect()
 }
 
-/// The trials in the order in which they begin: first those that wait for a clock, so that
-/// the rest runs beside them.
-pub fn in_order(mut trials: Vec<Trial>, waits: &[&str]) -> Vec<Trial> {
-    trials.sort_by_key(|trial| !waits.iter().any(|name| trial.name().ends_with(name)));
+/// The trials in the order in which they begin: first the longest, by what their names end
+/// with, so that the rest runs beside them.
+pub fn in_order(mut trials: Vec<Trial>, longest: &[&str]) -> Vec<Trial> {
+    let place =
+        |trial: &Trial| longest.iter().position(|it| trial.name().ends_with(it));
+    trials.sort_by_key(|trial| place(trial).unwrap_or(longest.len()));
     trials
 }

@@ -203,7 +203,7 @@ fn particular(lesson: Lesson) -> Vec<Trial> {
 fn main() {
     let mut arguments = Arguments::from_args();
     // Most of these wait for a server or a clock, not for a core.
-    arguments.test_threads = arguments.test_threads.or(Some(12));
+    arguments.test_threads = arguments.test_threads.or(Some(16));
     let mut all = vec![
         trial("relay::disturbs", tools::relay_disturbs),
         trial("relay::passes_a_reset_on", tools::reset_is_passed_on),
