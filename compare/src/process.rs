@@ -48,14 +48,23 @@ impl Process {
         self.0.id()
     }
 
-    /// Sends a signal to the process, such as `SIGTERM`.
+    /// Sends a signal to the process, such as `SIGTERM`. After `SIGSTOP` Linux tells when it
+    /// has stopped: until then its threads go on.
     ///
     /// # Errors
     /// When the process is gone.
     #[cfg(unix)]
     pub fn signal(&self, signal: nix::sys::signal::Signal) -> Result<()> {
         let pid = nix::unistd::Pid::from_raw(self.pid().try_into()?);
-        Ok(nix::sys::signal::kill(pid, signal)?)
+        nix::sys::signal::kill(pid, signal)?;
+        #[cfg(target_os = "linux")]
+        if signal == nix::sys::signal::Signal::SIGSTOP {
+            use nix::sys::wait::{Id, WaitPidFlag, waitid};
+            let stopped_or_ended = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED;
+            // How it ended is left to whoever asks for it.
+            waitid(Id::Pid(pid), stopped_or_ended | WaitPidFlag::WNOWAIT)?;
+        }
+        Ok(())
     }
 
     /// How it ended, if it has.
