@@ -82,6 +82,7 @@ impl Followers {
     }
 
     /// How often a connection was lost so far, or was not made.
+    #[cfg(target_os = "linux")]
     pub(super) fn lost(&self) -> usize {
         self.look().lost
     }
