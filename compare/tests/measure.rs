@@ -537,7 +537,6 @@ fn polling_agrees_with_arithmetic() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let lesson = Lesson::Polling.into();
     let cores = Cores::shared();
-    let measuring = workload::idle(lesson, CLIENTS, interval, time, &cores);
     // Slower than the server's patience with an idle connection, which is 5 s.
     let (slow, twice) = (Duration::from_millis(5500), Duration::from_secs(12));
     let slowly = workload::idle(lesson, CLIENTS, slow, twice, &cores);
@@ -553,19 +552,29 @@ fn polling_agrees_with_arithmetic() -> Result<()> {
             ticks.borrow_mut().push(Instant::now());
         }
     };
-    let measured = async { Ok((measuring.await?, Instant::now())) };
+    // What was not disturbed counts, or else the third.
+    let measured = async {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let idle = workload::idle(lesson, CLIENTS, interval, time, &cores).await?;
+            let ended = Instant::now();
+            let watched = |tick: &&Instant| **tick <= ended && ended - **tick < time;
+            let ticks = ticks.borrow().iter().filter(watched).count() as f64;
+            if tries == 3 || ticks + 1.0 >= time.div_duration_f64(interval) {
+                return Ok((idle, ticks));
+            }
+        }
+    };
     let all = async {
         tokio::select! {
             both = async { tokio::try_join!(measured, slowly) } => both,
             never = ticking => never,
         }
     };
-    let ((idle, ended), slowly) =
+    let ((idle, ticks), slowly) =
         tokio::task::LocalSet::new().block_on(&runtime, all)?;
     ensure!((5.0..=15.0).contains(&slowly.requests), "{slowly:?}");
-    let ticks = ticks.into_inner();
-    let watched = |tick: &&Instant| **tick <= ended && ended - **tick < time;
-    let ticks = ticks.iter().filter(watched).count() as f64;
     // A client asks once more or less, whatever falls into the time that is watched, and once
     // less when its answers take a little longer than those here.
     let requests = 60.0 / interval.as_secs_f64();

@@ -54,7 +54,6 @@ struct Played {
     drills: BTreeMap<&'static str, Drilled>,
     drilling: Option<AbortHandle>,
     tour: Option<tour::Seen>,
-    touring: Option<AbortHandle>,
 }
 
 /// A drill, as far as it has gone.
@@ -186,15 +185,15 @@ impl Lab {
     /// When one is being taken.
     pub fn step(self: &Arc<Self>, step: &'static Step) -> Result<(), Busy> {
         let mut played = lock(&self.played);
-        if played.touring.as_ref().is_some_and(|task| !task.is_finished()) {
+        if played.tour.as_ref().is_some_and(|seen| !seen.over) {
             return Err(Busy);
         }
+        played.tour = Some(tour::Seen { step: step.name, ..tour::Seen::default() });
         let lab = self.clone();
-        let task = lock(&self.tasks).spawn(async move {
-            let show = |seen| lock(&lab.played).tour = Some(seen);
-            tour::take(step, &lab.lanes, show).await;
+        lock(&self.tasks).spawn(async move {
+            let seen = tour::take(step, &lab.lanes).await;
+            lock(&lab.played).tour = Some(seen);
         });
-        played.touring = Some(task);
         Ok(())
     }
 

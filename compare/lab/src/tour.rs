@@ -79,10 +79,8 @@ impl Step {
 
 type Lanes = [Arc<Lane>];
 
-/// Takes a step, in all lanes, and shows how far it is.
-pub async fn take(step: &'static Step, lanes: &Lanes, show: impl Fn(Seen)) {
-    let begun = Seen { step: step.name, ..Seen::default() };
-    show(begun.clone());
+/// Takes a step, in all lanes, and returns what was seen.
+pub async fn take(step: &Step, lanes: &Lanes) -> Seen {
     settle(lanes).await;
     lanes.iter().for_each(|lane| lane.clear());
     let during = script(step.script, lanes).await;
@@ -90,7 +88,7 @@ pub async fn take(step: &'static Step, lanes: &Lanes, show: impl Fn(Seen)) {
         .iter()
         .zip(during)
         .map(|(lane, (during, status))| (lane.lesson.name(), Facts { during, status }));
-    show(Seen { over: true, lanes: facts.collect(), ..begun });
+    Seen { step: step.name, over: true, lanes: facts.collect() }
 }
 
 /// Brings all lanes back to a good network, a server that runs, and no click on its way.
