@@ -20,25 +20,32 @@ use compare::{
     report::chapter::folder,
 };
 use libtest_mimic::Arguments;
+use tokio::sync::Semaphore;
 
 /// Drills that are done to several instances too; what they observe must be as with one.
 const TOGETHER: [(Place, &[&str]); 2] =
     [(Place::Shared, &["cut", "stall", "garbage"]), (Place::Proxied, &["cut", "idle"])];
 
-/// Drills that take longest: those that wait for about a minute leave the cores to others.
-const LONGEST: [&str; 4] = ["::sleep", "::gap", "::idle", "::stall"];
+/// Drills that wait for about a minute, on no core.
+const WAITS: [&str; 3] = ["::sleep", "::gap", "::idle"];
+
+/// How many of the others run at once: some keep a core busy.
+static TURNS: Semaphore = Semaphore::const_new(8);
 
 /// What each drill observed of each subject, as far as they ran.
 type Seen = Vec<(&'static Drill, Subject, Verdict)>;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // As many as wait, and a few beside them.
-    arguments.test_threads = arguments.test_threads.or(Some(20));
+    // As many as wait, and those whose turn it is.
+    arguments.test_threads = arguments.test_threads.or(Some(24));
     let seen = Arc::new(Mutex::new(Seen::new()));
     let run = |drill: &'static Drill, subject: Subject| {
         let seen = seen.clone();
-        trial(format!("{subject}::{}", drill.name), async move || {
+        let name = format!("{subject}::{}", drill.name);
+        let waits = WAITS.iter().any(|it| name.ends_with(it));
+        trial(name, async move || {
+            let _turn = if waits { None } else { Some(TURNS.acquire().await?) };
             let verdict = drill.run(subject, Teller::new(false)).await?;
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.push((drill, subject, verdict));
@@ -63,7 +70,8 @@ fn main() -> ExitCode {
     #[cfg(not(unix))]
     trials.push(cannot("told_to_end", "no signals"));
     let whole = arguments.filter.is_none() && !arguments.list;
-    let conclusion = libtest_mimic::run(&arguments, in_order(trials, &LONGEST));
+    let trials = in_order(trials, &[&WAITS[..], &["::stall"]].concat());
+    let conclusion = libtest_mimic::run(&arguments, trials);
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     if tables_hold(&seen, whole) { conclusion.exit_code() } else { ExitCode::FAILURE }
 }
