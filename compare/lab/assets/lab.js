@@ -199,10 +199,10 @@ function changes(lane, before, now) {
     nameOf(before.network) !== nameOf(now.network) && (word(nameOf(now.network)) || words.well),
   ].filter(Boolean);
   if (!what.length) return;
-  told.set(lane.title, what.join(", "));
+  told.set(lane.title, [...(told.get(lane.title) ?? []), ...what]);
   telling ??= setTimeout(() => {
     telling = undefined;
-    element("announcement").textContent = [...told].map((it) => it.join(": ")).join(". ");
+    element("announcement").textContent = [...told].map(([lane, what]) => `${lane}: ${what.join(", ")}`).join(". ");
     told.clear();
   }, ANNOUNCE);
 }
