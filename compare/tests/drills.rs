@@ -30,20 +30,19 @@ const TOGETHER: [(Place, &[&str]); 2] =
 const WAITS: [&str; 3] = ["::sleep", "::gap", "::idle"];
 
 /// How many of the others run at once: some keep a core busy.
-static TURNS: Semaphore = Semaphore::const_new(8);
+const BUSY: usize = 8;
+static TURNS: Semaphore = Semaphore::const_new(BUSY);
 
 /// What each drill observed of each subject, as far as they ran.
 type Seen = Vec<(&'static Drill, Subject, Verdict)>;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // As many as wait, and those whose turn it is.
-    arguments.test_threads = arguments.test_threads.or(Some(24));
     let seen = Arc::new(Mutex::new(Seen::new()));
     let run = |drill: &'static Drill, subject: Subject| {
         let seen = seen.clone();
         let name = format!("{subject}::{}", drill.name);
-        let waits = WAITS.iter().any(|it| name.ends_with(it));
+        let waits = waits(&name);
         trial(name, async move || {
             let _turn = if waits { None } else { Some(TURNS.acquire().await?) };
             let verdict = drill.run(subject, Teller::new(false)).await?;
@@ -70,10 +69,16 @@ fn main() -> ExitCode {
     #[cfg(not(unix))]
     trials.push(cannot("told_to_end", "no signals"));
     let whole = arguments.filter.is_none() && !arguments.list;
+    let waiting = trials.iter().filter(|trial| waits(trial.name())).count();
+    arguments.test_threads = arguments.test_threads.or(Some(waiting + BUSY));
     let trials = in_order(trials, &[&WAITS[..], &["::stall"]].concat());
     let conclusion = libtest_mimic::run(&arguments, trials);
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     if tables_hold(&seen, whole) { conclusion.exit_code() } else { ExitCode::FAILURE }
+}
+
+fn waits(name: &str) -> bool {
+    WAITS.iter().any(|it| name.ends_with(it))
 }
 
 /// Whether the book's table says what was observed, of one instance as of several.

@@ -193,27 +193,24 @@ pub async fn events(request: HttpRequest, journal: Data<Journal>) -> impl Respon
     let after = request.query_string().strip_prefix("after=");
     let last = header.or(after).and_then(|id| journal.number(id));
     let retry = Bytes::from(format!("retry: {}\n\n", fastrand::u32(500..1000)));
-    let newest = journal.newest.subscribe();
-    let told =
-        stream::unfold((journal, last, newest), async |(journal, last, mut newest)| {
-            loop {
-                if newest.borrow_and_update().is_none() {
-                    return None;
-                }
-                let (block, number) = journal.after(last);
-                let block = match block {
-                    Some(block) => block,
-                    None => match timeout(HEARTBEAT, newest.changed()).await {
-                        Ok(Ok(())) => continue,
-                        Ok(Err(_)) => return None,
-                        Err(_silence) => {
-                            Bytes::from_static(b"event: heartbeat\ndata:\n\n")
-                        }
-                    },
-                };
-                return Some((block, (journal, Some(number), newest)));
+    let begin = (journal.clone(), last, journal.newest.subscribe());
+    let told = stream::unfold(begin, async |(journal, last, mut newest)| {
+        loop {
+            if newest.borrow_and_update().is_none() {
+                return None;
             }
-        });
+            let (block, number) = journal.after(last);
+            let block = match block {
+                Some(block) => block,
+                None => match timeout(HEARTBEAT, newest.changed()).await {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(_)) => return None,
+                    Err(_silence) => Bytes::from_static(b"event: heartbeat\ndata:\n\n"),
+                },
+            };
+            return Some((block, (journal, Some(number), newest)));
+        }
+    });
     HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-cache"))

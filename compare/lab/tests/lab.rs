@@ -494,6 +494,10 @@ async fn tour(lab: &Lab, step: &str) -> Result<()> {
     // This step may have been taken before.
     stream.state["tour"].take();
     lab.all(json!({ "step": step })).await?;
+    if step == "calm" {
+        // It goes on for seconds.
+        ensure!(lab.order(json!({ "do": { "step": "click" } })).await? == 409);
+    }
     let over =
         |state: &Value| state["tour"]["step"] == step && state["tour"]["over"] == true;
     stream.until("over", over).await?;
@@ -591,8 +595,16 @@ async fn page_works_by_keyboard(lab: &Lab) -> Result<()> {
         changes.forEach((it) => { announced += it.target.textContent; })
     ).observe(document.querySelector('#announcement'), { childList: true }); 1";
     tab.evaluate(listen).await?;
+    // A change is told even if another one follows at once.
+    lab.all(json!({ "network": { "slow": 20 } })).await?;
+    let slow = "document.querySelector('.all [data-do*=slow]').ariaPressed === 'true'";
+    tab.until(SOON, slow).await?;
     press(".all [data-do*=cut]").await?;
-    tab.until(SOON, "announced.includes('réseau coupé')").await?;
+    tab.until(
+        SOON,
+        "announced.includes('réseau lent') && announced.includes('réseau coupé')",
+    )
+    .await?;
     let lost = "[...document.querySelectorAll('.lane')]
         .every((it) => it.dataset.link === 'lost')
         && document.querySelector('.link').textContent === 'Connexion perdue'
